@@ -1,0 +1,31 @@
+"""The console script: `ssnn train …` is `python -m ssnn.train …`, and so for every other command."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import ssnn
+from ssnn.command import Parser, command
+
+COMMANDS = {
+    "train": ("ssnn.train", "train a network"),
+    "backends": ("ssnn.backends.__main__", "show which backends can run on this machine"),
+}
+
+
+@command("ssnn")
+def main(argv: Sequence[str]) -> None:
+    """Hand over to the command that is named."""
+    commands = "; ".join(f"{name}: {purpose}" for name, (_, purpose) in COMMANDS.items())
+    parser = Parser(prog="ssnn", description=ssnn.__doc__)
+    parser.add_argument("--version", action="version", version=f"ssnn {ssnn.__version__}")
+    parser.add_argument("command", choices=COMMANDS, help=commands)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command; --help shows them")
+    options = parser.parse_args(argv)
+    module, _ = COMMANDS[options.command]
+    raise SystemExit(importlib.import_module(module).main(options.arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

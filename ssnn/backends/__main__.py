@@ -1,0 +1,46 @@
+"""Which backends can run here, and what the others lack: `python -m ssnn.backends`, or `ssnn backends`."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from ssnn.backends import Availability, available
+from ssnn.command import Parser, check_writable, command, write_json
+
+HEADINGS = ("backend", "usable", "library", "version", "devices")
+
+
+@command("ssnn backends")
+def main(argv: Sequence[str]) -> None:
+    """Print a table, and below it what is missing and what would help."""
+    parser = Parser(prog="ssnn backends", description="Show which backends can run on this machine.")
+    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="one JSON object instead of the table")
+    options = parser.parse_args(argv)
+    if options.json is not None:
+        check_writable(options.json)
+    backends = available()
+    if options.json is not None:
+        write_json(options.json, {"schema": "ssnn.backends/1", "backends": [asdict(backend) for backend in backends]})
+    else:
+        print(_table(backends))
+
+
+def _table(backends: Sequence[Availability]) -> str:
+    rows = [HEADINGS, *(_row(backend) for backend in backends)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    for backend in backends:
+        if backend.reason:
+            lines += ["", f"{backend.name}: {backend.reason}", f"  what would help: {backend.remedy}"]
+    return "\n".join(lines)
+
+
+def _row(backend: Availability) -> tuple[str, ...]:
+    devices = ", ".join(backend.devices)
+    return (
+        backend.name, "yes" if backend.usable else "no", backend.library or "", backend.version or "", devices
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""JAX on the CPU or a GPU: the iterations between two progress lines are one compiled program."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssnn.backends import nvidia
+from ssnn.backends.contract import Array, Backend, Program
+from ssnn.errors import BackendError
+
+THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
+
+
+class JaxProgram(Program):
+    """A jitted function. What `prepare` compiled, a call of the same shapes and dtypes finds in JAX's cache."""
+
+    function: Any
+
+    def prepare(self, *arguments: Any) -> None:
+        with self.scope():
+            self.function.lower(*arguments).compile()
+
+
+class JaxBackend(Backend):
+    """JAX. Neither 64-bit numbers nor the precision of products is switched outside our own calls."""
+
+    name = "jax"
+    library = "jax"
+    kinds = ("cpu", "cuda")
+
+    def __init__(
+        self, device: str | None = None, dtype: str = "float32", precision: str = "highest", threads: int | None = None
+    ) -> None:
+        if threads is not None and os.environ.get(THREADS_VARIABLE) != str(threads):
+            if "jax" in sys.modules:
+                raise BackendError("jax takes its threads once, and has been imported already: use a new process")
+            os.environ[THREADS_VARIABLE] = str(threads)
+        super().__init__(device, dtype, precision, threads)
+
+    @classmethod
+    def install(cls) -> str:
+        return "python -m pip install jax"
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        return (*(f"cuda:{index}" for index in range(len(_gpus()))), "cpu")
+
+    @classmethod
+    def lacks(cls) -> tuple[str, str] | None:
+        if _gpus():
+            return None
+        if importlib.util.find_spec("jax_plugins") is None:
+            command = f'python -m pip install --upgrade "jax[cuda{nvidia.cuda_packages()}]"'
+            return "on the CPU only: jax is installed without CUDA", command
+        return f"on the CPU only: {nvidia.NO_DEVICE}", nvidia.NEEDS_DEVICE
+
+    def asarray(self, array: npt.NDArray[Any]) -> Array:
+        import jax
+
+        with self.scope():
+            return jax.device_put(array, self._jax_device())
+
+    def to_numpy(self, array: Array) -> npt.NDArray[Any]:
+        return np.asarray(array)
+
+    def running_on(self) -> tuple[str, int | None]:
+        if self.device == "cpu":
+            threads = os.environ.get(THREADS_VARIABLE)
+            return self.device, int(threads) if threads else _schedulable_cpus()
+        return f"{self.device} ({self._jax_device().device_kind})", None
+
+    def synchronize(self, values: Any) -> None:
+        import jax
+
+        jax.block_until_ready(values)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        import jax
+
+        precision = "tensorfloat32" if self.precision == "tf32" else "highest"
+        try:
+            with jax.enable_x64(self.dtype == "float64"), jax.default_matmul_precision(precision):
+                yield
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" in str(error):
+                raise MemoryError(str(error).splitlines()[0]) from error
+            raise
+
+    def compile(self, function: Callable[..., Any]) -> Program:
+        import jax
+
+        return JaxProgram(jax.jit(function), self.scope)
+
+    def repeat(self, step: Callable[..., Any], k: int) -> Callable[..., Any]:
+        import jax
+
+        def iterations(network: Any, *arguments: Any) -> Any:
+            return jax.lax.scan(lambda network, _: step(network, *arguments), network, length=k)
+
+        return iterations
+
+    def _jax_device(self) -> Any:
+        import jax
+
+        if self.device == "cpu":
+            return jax.devices("cpu")[0]
+        return _gpus()[int(self.device.removeprefix("cuda:"))]
+
+
+def _gpus() -> list[Any]:
+    import jax
+
+    try:
+        return list(jax.devices("gpu"))
+    except RuntimeError:
+        return []
+
+
+def _schedulable_cpus() -> int | None:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()

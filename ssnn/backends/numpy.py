@@ -1,0 +1,50 @@
+"""NumPy on the CPU: the reference that every other backend is held against."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
+
+from ssnn.backends.contract import Array, Backend
+from ssnn.errors import BackendError
+
+
+class NumpyBackend(Backend):
+    """NumPy, with as many BLAS threads as asked for."""
+
+    name = "numpy"
+    library = "numpy"
+
+    def __init__(
+        self, device: str | None = None, dtype: str = "float32", precision: str = "highest", threads: int | None = None
+    ) -> None:
+        super().__init__(device, dtype, precision, threads)
+        self._blas = ThreadpoolController().select(user_api="blas")
+        if threads is not None and not self._blas.info():
+            raise BackendError("the BLAS of this NumPy does not let its threads be set")
+
+    @classmethod
+    def install(cls) -> str:
+        return "python -m pip install numpy"
+
+    def asarray(self, array: npt.NDArray[Any]) -> Array:
+        return array
+
+    def to_numpy(self, array: Array) -> npt.NDArray[Any]:
+        return np.asarray(array)
+
+    def synchronize(self, values: Any) -> None:
+        """Nothing to wait for: NumPy returns once it has computed."""
+
+    def running_on(self) -> tuple[str, int | None]:
+        pools = [pool["num_threads"] for pool in self._blas.info()]
+        return self.device, self.threads or max(pools, default=None)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        # A run that diverges is told by its cost, on every backend alike, and not by NumPy's warnings.
+        with self._blas.limit(limits=self.threads), np.errstate(over="ignore", invalid="ignore"):
+            yield

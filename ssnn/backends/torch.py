@@ -1,0 +1,80 @@
+"""PyTorch on the CPU or an NVIDIA GPU, through array-api-compat and without its autograd."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy.typing as npt
+
+from ssnn.backends import nvidia
+from ssnn.backends.contract import Array, Backend
+
+
+class TorchBackend(Backend):
+    """PyTorch in inference mode: the gradients are ours."""
+
+    name = "torch"
+    library = "torch"
+    kinds = ("cpu", "cuda")
+
+    @classmethod
+    def install(cls) -> str:
+        return "python -m pip install torch"
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        import torch
+
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return (*(f"cuda:{index}" for index in range(gpus)), "cpu")
+
+    @classmethod
+    def lacks(cls) -> tuple[str, str] | None:
+        import torch
+
+        if torch.cuda.is_available():
+            return None
+        if torch.version.cuda is None:
+            return "on the CPU only: this build of torch has no CUDA", "python -m pip install --force-reinstall torch"
+        return f"on the CPU only: {nvidia.NO_DEVICE}", nvidia.NEEDS_DEVICE
+
+    def asarray(self, array: npt.NDArray[Any]) -> Array:
+        import torch
+
+        with self.scope():
+            return torch.tensor(array, device=self.device)
+
+    def to_numpy(self, array: Array) -> npt.NDArray[Any]:
+        host: npt.NDArray[Any] = array.cpu().numpy()
+        return host
+
+    def running_on(self) -> tuple[str, int | None]:
+        import torch
+
+        if self.device == "cpu":
+            return self.device, self.threads or torch.get_num_threads()
+        return f"{self.device} ({torch.cuda.get_device_name(self.device)})", None
+
+    def synchronize(self, values: Any) -> None:
+        import torch
+
+        if self.device != "cpu":
+            torch.cuda.synchronize(self.device)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        import torch
+
+        threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+        torch.set_num_threads(self.threads or threads)
+        torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
+        try:
+            with torch.inference_mode():
+                yield
+        except RuntimeError as error:
+            if "memory" in str(error):
+                raise MemoryError(str(error).splitlines()[0]) from error
+            raise
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_float32_matmul_precision(precision)

@@ -1,0 +1,110 @@
+"""What all commands share: arguments, one-line errors with their exit codes, and JSON files.
+
+Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not usable here · 5 data not usable ·
+130 interrupted.
+"""
+
+import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ssnn.errors import SsnnError, UsageError
+
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, told like all others."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments in one line."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def command(name: str) -> Callable[[Callable[[Sequence[str]], None]], Callable[..., int]]:
+    """Make a function of the arguments a program that returns its exit code and never shows a traceback.
+
+    Only mistakes that can be foreseen are told in one line; anything else is a bug, and its traceback is wanted.
+    """
+
+    def decorate(function: Callable[[Sequence[str]], None]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def main(arguments: Sequence[str] | None = None) -> int:
+            try:
+                function(sys.argv[1:] if arguments is None else arguments)
+                sys.stdout.flush()
+            except SsnnError as error:
+                return _fail(name, str(error), error.exit_code)
+            except MemoryError as error:
+                return _fail(name, f"not enough memory: {error}; try fewer neurons or samples", SsnnError.exit_code)
+            except KeyboardInterrupt:
+                return _fail(name, "interrupted", INTERRUPTED)
+            except BrokenPipeError:  # whoever read our output went away: nothing is left to tell, not even at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return SsnnError.exit_code
+            return 0
+
+        return main
+
+    return decorate
+
+
+def check_writable(path: str) -> None:
+    """Refuse a file that could not be written once its content has been computed.
+
+    Raises
+    ------
+    UsageError
+        If the path is a folder, or its folder is missing or read-only.
+    """
+    target = Path(path)
+    if path == "-":
+        return
+    if target.is_dir():
+        raise UsageError(f"{path} is a folder; name a file")
+    if not target.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {target.parent}")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written: permission denied")
+
+
+def write_json(path: str, content: dict[str, Any]) -> None:
+    """Write one JSON object to a file, or to standard output for "-".
+
+    A file that was there is replaced only by a whole one.
+
+    Raises
+    ------
+    SsnnError
+        If the file cannot be written.
+    """
+    text = json.dumps(content, allow_nan=False, indent=2) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    target = Path(path).resolve()
+    try:
+        if target.exists() and not target.is_file():  # a device or a pipe, which must not be replaced
+            target.write_text(text)
+            return
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            temporary.write_text(text)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise SsnnError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def _fail(name: str, message: str, exit_code: int) -> int:
+    print(f"{name}: error: {message}" if exit_code != INTERRUPTED else f"\n{name}: {message}", file=sys.stderr)
+    return exit_code

@@ -1,0 +1,34 @@
+"""What can go wrong, one class per exit code of the command line.
+
+Each message is one line for the person who caused it: what is wrong, where, and what to do.
+"""
+
+
+class SsnnError(Exception):
+    """The root of every error that a user can cause; the command line prints it and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class TrainingError(SsnnError):
+    """A run that started and cannot go on, for instance because its cost is no longer finite."""
+
+    exit_code = 1
+
+
+class UsageError(SsnnError, ValueError):
+    """A setting that makes no sense, whatever the machine."""
+
+    exit_code = 2
+
+
+class BackendError(SsnnError):
+    """A backend, device or precision that this machine does not offer."""
+
+    exit_code = 3
+
+
+class DataError(SsnnError):
+    """Data that cannot be used: missing, damaged, or not what its name says."""
+
+    exit_code = 5

@@ -1,0 +1,101 @@
+"""Standardisation: every feature to mean 0 and standard deviation 1 over the training images.
+
+The sums behind mean and standard deviation are exact integers, so both are the same bits on every machine
+and backend; the transform itself is written in the Array API and runs where the pixels are.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace
+
+from ssnn.errors import DataError
+from ssnn.network import Array
+
+CONSTANT_FEATURES = ("drop", "keep")
+ARTICLE_EPSILON = 1e-9  # what the article adds to every std, so that a constant feature does not divide by 0
+BLOCK = 1024  # images whose squares are summed at once: their temporaries stay small
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """What turns raw pixels into the network's inputs.
+
+    Attributes
+    ----------
+    features : int array (n,)
+        The pixels that enter the network, in ascending order.
+    mean, std : float64 array (n,)
+        Of those pixels over the training images, in grey values; std is what is divided by.
+    constant : int
+        How many pixels never vary in the training images, whether they were dropped or kept.
+    """
+
+    features: npt.NDArray[np.intp]
+    mean: npt.NDArray[np.float64]
+    std: npt.NDArray[np.float64]
+    constant: int
+
+
+def fit(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Standardization:
+    """Measure the training images.
+
+    Parameters
+    ----------
+    pixels : uint8 array (m, n0)
+        One image per row.
+    constant_features : {"drop", "keep"}
+        Leave the pixels that never vary out of the network, or keep them as the article does: it adds 1e-9
+        to every std, so that a test image that lights such a pixel enters with an input of about 1e11.
+
+    Raises
+    ------
+    DataError
+        If no pixel varies.
+    """
+    m = len(pixels)
+    total, squares = _sums(pixels)
+    # var = squares/m - (total/m)², over the common denominator m² and in Python's integers: nothing is rounded.
+    m2_variance = [m * q - s * s for s, q in zip(total, squares, strict=True)]
+    varies = np.array([v > 0 for v in m2_variance])
+    if not varies.any():
+        raise DataError(f"no pixel varies over the {m} training images, so there is nothing to learn from")
+    mean = np.array([s / m for s in total])
+    std = np.array([sqrt(v) / m for v in m2_variance])
+    if constant_features == "keep":
+        features, std = np.arange(len(mean)), std + ARTICLE_EPSILON
+    else:
+        features = np.flatnonzero(varies)
+    return Standardization(features, mean[features], std[features], constant=int(np.sum(~varies)))
+
+
+def standardize(pixels: Array, features: Array, mean: Array, std: Array) -> Array:
+    """Raw pixels to the network's inputs, X ← (X - mean) / std.
+
+    Parameters
+    ----------
+    pixels : uint8 array (m, n0)
+    features : int array (n,)
+    mean, std : floating array (n,)
+        Their dtype is that of the result.
+
+    Returns
+    -------
+    X : array (n, m)
+        A transposed view of rows: one sample lies in one piece of memory, which suits both matrix products.
+    """
+    xp = array_namespace(pixels)
+    rows = xp.astype(xp.take(pixels, features, axis=1), mean.dtype)
+    return ((rows - mean) / std).T
+
+
+def _sums(pixels: npt.NDArray[np.uint8]) -> tuple[list[int], list[int]]:
+    """Sum and sum of squares of every column, exact."""
+    total, squares = np.zeros((2, pixels.shape[1]), np.int64)
+    for start in range(0, len(pixels), BLOCK):
+        block = pixels[start : start + BLOCK].astype(np.int32)
+        total += np.sum(block, axis=0)
+        squares += np.sum(block * block, axis=0)
+    return total.tolist(), squares.tolist()

@@ -1,0 +1,94 @@
+"""What tests share: who must run, the backends, and digits to train on."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssnn import backends, data
+from ssnn.data import mnist
+from ssnn.trainer import Result, train
+
+REQUIRABLE = {"mnist", *backends.BUILT_IN}
+REQUIRED = set(os.environ.get("SSNN_REQUIRE", "").split(",")) - {""}
+DATA_DIR = os.environ.get("SSNN_DATA_DIR")
+BACKENDS = [
+    name if name == "numpy" else pytest.param(name, marks=getattr(pytest.mark, name)) for name in backends.BUILT_IN
+]
+
+
+def pytest_configure():
+    if unknown := REQUIRED - REQUIRABLE:
+        raise pytest.UsageError(f"SSNN_REQUIRE names {unknown}, but only {REQUIRABLE} can be required")
+
+
+def skip(what: str, reason: str) -> None:
+    """Skip visibly, or fail where SSNN_REQUIRE says that this must run."""
+    if what in REQUIRED:
+        pytest.fail(f"SSNN_REQUIRE names {what}, but {reason}")
+    pytest.skip(reason)
+
+
+def import_or_skip(library: str):
+    try:
+        return __import__(library)
+    except ImportError:
+        return skip(library, f"{library} is not installed")
+
+
+def open_or_skip(name: str, **options) -> backends.Backend:
+    try:
+        return backends.open_backend(name, **options)
+    except backends.BackendError as error:
+        return skip(name, str(error))
+
+
+@pytest.fixture(params=BACKENDS)
+def backend_name(request) -> str:
+    """Every backend in turn, by name; those that cannot run here skip."""
+    open_or_skip(request.param)
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def no_outside_world(monkeypatch, tmp_path):
+    """No test reaches a mirror, reads the user's cache or inherits the user's choices."""
+    monkeypatch.setattr(mnist, "MIRRORS", ())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for choice in ("SSNN_BACKEND", "SSNN_DATA_DIR"):
+        monkeypatch.delenv(choice, raising=False)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of the real MNIST files."""
+    if not DATA_DIR:
+        skip("mnist", "SSNN_DATA_DIR does not name the folder of MNIST's files")
+    return Path(DATA_DIR).resolve()
+
+
+@pytest.fixture(scope="session")
+def mnist_digits(data_dir) -> data.Digits:
+    return data.load("mnist", data_dir)
+
+
+@pytest.fixture(scope="session")
+def mnist_reference(mnist_digits) -> Result:
+    """The default run in NumPy float64, which every other run is held against."""
+    return train(mnist_digits, backends.open_backend("numpy", dtype="float64"))
+
+
+@pytest.fixture(scope="session")
+def few_digits() -> data.Digits:
+    """300 synthetic images, 100 of them for testing: enough where the numbers only have to be the same."""
+    digits = data.load("synthetic")
+    train_part, test_part = (
+        data.Samples(s.pixels[:n], s.labels[:n]) for s, n in ((digits.train, 200), (digits.test, 100))
+    )
+    return data.Digits("synthetic", "a test", (0, 1), train_part, test_part, 0.0)
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)

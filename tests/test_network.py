@@ -1,0 +1,181 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import BACKENDS, import_or_skip, open_or_skip
+
+from ssnn.agreement import disagreement
+from ssnn.network import Layer, cost, forward, gradients, logistic, misclassified, step
+
+SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
+M = 20
+
+
+def random_network(random, sizes, stack=()):
+    return tuple(
+        Layer(random.standard_normal((*stack, n_out, n_in)), random.standard_normal((*stack, n_out, 1)))
+        for n_in, n_out in pairwise(sizes)
+    )
+
+
+@pytest.fixture
+def samples(random):
+    return random.standard_normal((5, M)), random.integers(0, 2, (1, M)).astype(np.float64)
+
+
+def article_step(network, X, Y, learning_rate):
+    """The article's formulas for one hidden layer, letter by letter."""
+    (W1, b1), (W2, b2) = network
+    m = X.shape[1]
+    Z1 = W1 @ X + b1
+    A1 = np.maximum(0, Z1)
+    Z2 = W2 @ A1 + b2
+    A2 = 1 / (1 + np.exp(-Z2))
+    J = -np.sum(Y * np.log(A2) + (1 - Y) * np.log(1 - A2)) / m
+    dZ2 = (A2 - Y) / m
+    dW2, db2 = dZ2 @ A1.T, dZ2.sum(axis=1, keepdims=True)
+    dZ1 = (W2.T @ dZ2) * (Z1 > 0)
+    dW1, db1 = dZ1 @ X.T, dZ1.sum(axis=1, keepdims=True)
+    return (
+        Layer(W1 - learning_rate * dW1, b1 - learning_rate * db1),
+        Layer(W2 - learning_rate * dW2, b2 - learning_rate * db2),
+    ), J
+
+
+def test_step_is_the_article_s(random, samples):
+    network = random_network(random, (5, 4, 1))
+    expected, expected_cost = article_step(network, *samples, 0.5)
+    actual, actual_cost = step(network, *samples, 1 / M, 0.5)
+    assert disagreement(actual, expected) < 1e-14
+    assert actual_cost == pytest.approx(expected_cost, rel=1e-14)
+
+
+@pytest.mark.parametrize("sizes", SHAPES)
+def test_gradients_against_central_differences(random, samples, sizes):
+    X, Y = samples
+    network = random_network(random, sizes)
+    gradient, _ = gradients(network, X, Y, 1 / M)
+    h = 1e-6
+    for k, layer in enumerate(network):
+        for name, parameter in layer._asdict().items():
+            for index in np.ndindex(parameter.shape):
+
+                def cost_at(value, k=k, layer=layer, name=name, parameter=parameter, index=index):
+                    moved = parameter.copy()
+                    moved[index] = value
+                    changed = (*network[:k], layer._replace(**{name: moved}), *network[k + 1 :])
+                    return cost(forward(changed, X)[1], Y, 1 / M)
+
+                slope = (cost_at(parameter[index] + h) - cost_at(parameter[index] - h)) / (2 * h)
+                assert getattr(gradient[k], name)[index] == pytest.approx(slope, abs=1e-8)
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("sizes", SHAPES)
+def test_gradients_against_jax_grad(random, samples, sizes):
+    jax = import_or_skip("jax")
+    X, Y = samples
+    network = random_network(random, sizes)
+
+    def independent_cost(network):
+        A = X
+        for W, b in network[:-1]:
+            A = jax.nn.relu(W @ A + b)
+        P = jax.nn.sigmoid(network[-1].W @ A + network[-1].b)
+        return -jax.numpy.mean(jax.numpy.where(Y == 1, jax.numpy.log(P), jax.numpy.log(1 - P)))
+
+    with jax.enable_x64(True):
+        expected_cost, expected = jax.value_and_grad(independent_cost)(network)
+        expected = tuple(Layer(*(np.asarray(p) for p in layer)) for layer in expected)
+        assert expected[0].W.dtype == np.float64
+    gradient, J = gradients(network, X, Y, 1 / M)
+    assert disagreement(gradient, expected) < 1e-12
+    assert float(J) == pytest.approx(float(expected_cost), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("sizes", SHAPES)
+def test_step_is_the_same_on_every_backend(random, samples, name, sizes):
+    backend = open_or_skip(name, dtype="float64")
+    network = random_network(random, sizes)
+    expected, expected_cost = step(network, *samples, 1 / M, 0.5)
+    on_device = tuple(Layer(backend.asarray(W), backend.asarray(b)) for W, b in network)
+    actual, actual_cost = backend.compile(step)(on_device, *(backend.asarray(a) for a in samples), 1 / M, 0.5)
+    back = tuple(Layer(backend.to_numpy(W), backend.to_numpy(b)) for W, b in actual)
+    assert disagreement(back, expected) < 1e-14
+    assert float(actual_cost) == pytest.approx(expected_cost, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_stack_trains_like_separate_networks(random, samples, name):
+    backend = open_or_skip(name, dtype="float64")
+    stack = random_network(random, (5, 4, 3, 1), stack=(3,))
+    rates = np.array([0.1, 0.5, 2.0])
+    on_device = tuple(Layer(backend.asarray(W), backend.asarray(b)) for W, b in stack)
+    X, Y = (backend.asarray(a) for a in samples)
+    trained, costs = backend.loop(step, 10)(on_device, X, Y, 1 / M, backend.asarray(rates[:, None, None]))
+    costs = backend.to_numpy(costs)
+    assert costs.shape == (10, 3)
+    for k, rate in enumerate(rates):
+        network = tuple(Layer(W[k], b[k]) for W, b in stack)
+        for i in range(10):
+            network, J = step(network, *samples, 1 / M, rate)
+            assert costs[i, k] == pytest.approx(J, rel=1e-12)
+        alone = tuple(Layer(backend.to_numpy(W)[k], backend.to_numpy(b)[k]) for W, b in trained)
+        assert disagreement(alone, network) < 1e-12
+
+
+def test_weight_0_leaves_samples_out(random, samples):
+    X, Y = samples
+    network = random_network(random, (5, 4, 1))
+    weight = np.where(np.arange(M) < 13, 1 / 13, 0.0)[None, :]
+    expected = step(network, X[:, :13], Y[:, :13], 1 / 13, 0.5)
+    actual = step(network, X, Y, weight, 0.5)
+    assert disagreement(actual[0], expected[0]) < 1e-14
+    assert actual[1] == pytest.approx(expected[1], rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_logit_overflows(dtype):
+    Z = np.array([[-3e8, -1000, 0, 1000, 3e8]], dtype)
+    Y = np.array([[1, 0, 1, 1, 0]], dtype)
+    assert cost(Z, Y, 1.0) == pytest.approx(3e8 + 0 + np.log(2) + 0 + 3e8, rel=1e-6)
+    np.testing.assert_array_equal(logistic(Z), [[0, 0, 0.5, 1, 1]])
+
+
+def test_a_tie_is_class_0():
+    """The article says 1 where A2 > 0.5, and a logit of 0 is a probability of exactly 0.5."""
+    network = (Layer(np.array([[1.0]]), np.array([[0.0]])),)
+    wrong = misclassified(network, np.array([[-1.0, 0, 0, 1]]), np.array([[1.0, 0, 1, 1]]))
+    np.testing.assert_array_equal(wrong, [[True, False, True, False]])
+
+
+@pytest.mark.parametrize(
+    ("change", "shapes"),
+    [
+        ({"X": (6, M)}, ["(4, 5)", "(6, 20)"]),
+        ({"X": (5,)}, ["(4, 5)", "(5,)"]),
+        ({"Y": (M,)}, ["(20,)", "(1, 20)"]),
+        ({"Y": (1, M + 1)}, ["(1, 21)", "(1, 20)"]),
+        ({"weight": (M,)}, ["(20,)", "(1, 20)"]),
+        ({"learning_rate": (3, 1, 1)}, ["(3, 1, 1)", "()"]),
+        ({"W1": (4,)}, ["(4,)", "(5, 20)"]),
+        ({"b1": (4,)}, ["(4,)", "(4, 5)"]),
+        ({"b1": (1, 1)}, ["(1, 1)", "(4, 5)"]),
+        ({"W2": (1, 3)}, ["(1, 3)", "(4, 20)"]),
+        ({"W2": (2, 4), "b2": (2, 1)}, ["(1, 20)", "(2, 20)"]),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_by_name(change, shapes):
+    shape = {"X": (5, M), "Y": (1, M), "weight": (1, M), "learning_rate": ()}
+    shape |= {"W1": (4, 5), "b1": (4, 1), "W2": (1, 4), "b2": (1, 1)} | change
+    value = {name: np.ones(s) for name, s in shape.items()}
+    network = (Layer(value["W1"], value["b1"]), Layer(value["W2"], value["b2"]))
+    with pytest.raises(ValueError, match="not fit") as error:
+        step(network, value["X"], value["Y"], value["weight"], value["learning_rate"])
+    assert all(s in str(error.value) for s in shapes), error.value
+
+
+def test_a_network_needs_a_layer():
+    with pytest.raises(ValueError, match="at least one layer"):
+        forward((), np.ones((5, M)))

@@ -1,0 +1,73 @@
+from fractions import Fraction
+from math import isqrt
+
+import numpy as np
+import pytest
+from conftest import BACKENDS, open_or_skip
+
+from ssnn.errors import DataError
+from ssnn.standardize import fit, standardize
+
+
+@pytest.fixture
+def pixels(random):
+    """5,000 images of 6 pixels: one is always 0, one always 7, the others vary, one of them once only."""
+    pixels = random.integers(0, 256, (5000, 6), dtype=np.uint8)
+    pixels[:, 1], pixels[:, 4], pixels[:, 5] = 0, 7, 0
+    pixels[123, 5] = 1
+    return pixels
+
+
+def exact(column):
+    """Mean and standard deviation in rational arithmetic, the root to 40 digits."""
+    values = [int(v) for v in column]
+    mean = Fraction(sum(values), len(values))
+    variance = sum((v - mean) ** 2 for v in values) / len(values)
+    return float(mean), float(Fraction(isqrt(int(variance * 10**80)), 10**40))
+
+
+def test_mean_and_std_are_right_to_the_last_digit(pixels):
+    found = fit(pixels)
+    np.testing.assert_array_equal(found.features, [0, 2, 3, 5])
+    assert found.constant == 2
+    for mean, std, feature in zip(found.mean, found.std, found.features, strict=True):
+        expected_mean, expected_std = exact(pixels[:, feature])
+        assert mean == expected_mean
+        assert std == pytest.approx(expected_std, rel=2 * np.finfo(float).eps)
+
+
+def test_the_order_of_the_images_changes_no_bit(pixels, random):
+    shuffled = fit(random.permutation(pixels))
+    np.testing.assert_array_equal(shuffled.mean, fit(pixels).mean)
+    np.testing.assert_array_equal(shuffled.std, fit(pixels).std)
+
+
+def test_kept_constant_features_are_divided_by_the_article_s_epsilon(pixels):
+    found = fit(pixels, "keep")
+    np.testing.assert_array_equal(found.features, np.arange(6))
+    assert found.constant == 2
+    assert found.std[[1, 4]].tolist() == [1e-9, 1e-9]
+    assert found.std[0] == exact(pixels[:, 0])[1] + 1e-9
+
+
+def test_images_that_are_all_alike_are_refused():
+    with pytest.raises(DataError, match="no pixel varies over the 3 training images"):
+        fit(np.full((3, 4), 9, np.uint8))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_backend_standardises_raw_pixels_alike(pixels, name, dtype):
+    backend = open_or_skip(name, dtype=dtype)
+    found = fit(pixels)
+    arrays = (pixels, found.features, found.mean.astype(dtype), found.std.astype(dtype))
+    X = backend.to_numpy(backend.compile(standardize)(*(backend.asarray(a) for a in arrays)))
+    assert X.shape == (4, 5000)
+    assert X.dtype == dtype
+    expected = (pixels[:, found.features] - found.mean) / found.std
+    np.testing.assert_allclose(X.T, expected, rtol=0, atol=16 * np.finfo(dtype).eps * np.abs(expected).max())
+
+
+def test_numpy_keeps_one_sample_in_one_piece_of_memory(pixels):
+    found = fit(pixels)
+    assert standardize(pixels, found.features, found.mean, found.std).T.flags.c_contiguous

@@ -1,0 +1,243 @@
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from conftest import BACKENDS, open_or_skip
+
+from ssnn.train import main
+
+QUICK = ["--data", "synthetic", "--iterations", "20"]
+ARTICLE = (Path(__file__).parent / "article.txt").read_text()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_preset_prints_the_article_s_lines(data_dir, capsys, name):
+    open_or_skip(name)
+    assert main(["--preset", "article", "--backend", name, "--data-dir", str(data_dir)]) == 0
+    assert capsys.readouterr().out == ARTICLE
+
+
+def test_flags_beside_the_preset_still_count(capsys):
+    assert main(["--preset", "article", *QUICK, "--hidden", "4", "3", "--json", "-", "--quiet"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["settings"] == {
+        "hidden": [4, 3],
+        "learning_rate": 0.5,
+        "iterations": 20,
+        "seed": 561,
+        "constant_features": "keep",
+    }
+    assert answer["backend"]["dtype"] == "float64"
+    assert answer["data"]["features"] == 784
+
+
+def test_the_default_run_fails_on_image_2031_alone(data_dir, capsys):
+    assert main(["--data-dir", str(data_dir)]) == 0
+    out, err = capsys.readouterr()
+    assert "test:     1 of 2,115 wrong, an error rate of 0.0473%: image 2031\n" in out
+    assert re.search(
+        r"^time: +load .* s, transfer .* s, compile .* s, 500 iterations .* ms each\), total .* s$", out, re.M
+    )
+    lines = err.splitlines()
+    assert re.fullmatch(r"numpy \S+ on cpu(, \d+ threads)?, float32, precision highest", lines[0])
+    assert lines[1] == "mnist digits 0 and 1: 12,665 training and 2,115 test images"
+    assert len(lines) == 2 + 20
+    assert re.fullmatch(r"iteration   500  cost 0\.00084\d  \d+\.\d\d ms per iteration", lines[-1])
+
+
+def test_any_two_digits_can_be_told_apart(data_dir, capsys):
+    arguments = ["--data-dir", str(data_dir), "--digits", "4", "9", "--iterations", "100", "--json", "-"]
+    assert main(arguments) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["data"]["digits"] == [4, 9]
+    assert (answer["data"]["train"], answer["data"]["test"]) == (5842 + 5949, 982 + 1009)
+    assert answer["test"]["error_rate"] < 0.05
+
+
+def test_without_mnist_the_run_goes_on_with_synthetic_digits_and_says_so(capsys):
+    assert main(["--iterations", "20"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("synthetic digits: drawn by the program, because MNIST is not in ")
+    assert out.startswith("synthetic digits, ")
+    assert main(["--iterations", "20", "--quiet", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert "because MNIST is not in" in err
+    assert json.loads(out)["data"]["name"] == "synthetic"
+
+
+def test_quiet_leaves_the_results_alone(capsys):
+    assert main([*QUICK, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert len(out.splitlines()) == 4
+
+
+def test_many_errors_are_cut_short(capsys):
+    assert main(["--data", "synthetic", "--iterations", "1"]) == 0
+    assert re.search(r"^training: .*: image (\d+, ){9}\d+ and [\d,]+ more$", capsys.readouterr().out, re.M)
+
+
+def test_json_goes_to_a_file_whole(tmp_path, capsys):
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    assert main([*QUICK, "--json", str(path)]) == 0
+    answer = json.loads(path.read_text())
+    assert answer["schema"] == "ssnn.train/1"
+    assert len(answer["costs"]) == 20
+    assert capsys.readouterr().out.startswith("synthetic digits")
+    assert list(tmp_path.glob("*")) == [path]
+
+
+def test_json_on_standard_output_stands_alone(capsys):
+    assert main([*QUICK, "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["data"]["name"] == "synthetic"
+    assert "test:     " in err
+
+
+def test_json_goes_to_a_device_too():
+    assert main([*QUICK, "--quiet", "--json", os.devnull]) == 0
+    assert not Path(os.devnull).is_file()
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Mistakes of usage are told before anything is computed."""
+    monkeypatch.setattr("ssnn.train.train", None)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--iteration 5", "unrecognized arguments: --iteration 5; see ssnn train --help"),
+        ("--iterations many", "argument --iterations: invalid int value: 'many'; see ssnn train --help"),
+        ("--iterations 0", "0 iterations: at least 1 is needed"),
+        ("--hidden 10 0", "hidden layers (10, 0): each needs at least 1 neuron; 0 alone means no hidden layer"),
+        ("--learning-rate -1", "learning rate -1.0: a positive, finite number is needed"),
+        ("--learning-rate nan", "learning rate nan: a positive, finite number is needed"),
+        ("--seed -1", "seed -1: it must lie in 0 … 4294967295"),
+        ("--constant-features some", "constant features 'some': choose drop or keep"),
+        ("--preset book", "argument --preset: invalid choice: 'book' (choose from 'article'); see ssnn train --help"),
+        ("--backend mlx", "unknown backend 'mlx'; choose one of numpy, cupy, jax, torch, strict"),
+        ("--dtype half", "unknown dtype 'half'; choose one of float32, float64"),
+        ("--precision low", "unknown precision 'low'; choose one of highest, tf32"),
+        ("--precision tf32", "numpy has no tf32; leave the precision at 'highest'"),
+        ("--device gpu", "numpy never runs on 'gpu', only on cpu"),
+        ("--threads 0", "0 threads: at least 1 is needed"),
+        ("--data cifar", "unknown data 'cifar'; choose one of auto, mnist, synthetic"),
+        ("--digits 3 3", "digits 3 and 3: two different ones of 0 … 9 are needed"),
+        ("--json /nowhere/result.json", "/nowhere/result.json cannot be written: there is no folder /nowhere"),
+        ("--json /", "/ is a folder; name a file"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_one_line(capsys, arguments, message):
+    assert main(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.replace("(choose from article)", "(choose from 'article')") == f"ssnn train: error: {message}\n"
+
+
+def test_a_backend_that_cannot_run_exits_with_3_and_one_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setenv("SSNN_BACKEND", "cupy")
+    assert main(QUICK) == 3
+    err = capsys.readouterr().err
+    assert err.startswith("ssnn train: error: backend 'cupy' cannot run here: cupy is not installed; what would help: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("source", ["mnist", "auto"])
+def test_wrong_data_exits_with_5_and_one_line(capsys, tmp_path, source):
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(b"nonsense")
+    assert main(["--data", source, "--data-dir", str(tmp_path), "--quiet"]) == 5
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"ssnn train: error: {path}: truncated: 8 bytes, but the header alone takes 16\n"
+
+
+def test_data_that_cannot_be_had_exits_with_5_and_one_line(capsys):
+    assert main(["--data", "mnist"]) == 5
+    assert re.fullmatch(
+        r"ssnn train: error: MNIST is not in .*; give the folder .* --data-dir\n", capsys.readouterr().err
+    )
+
+
+def test_a_run_that_diverges_exits_with_1_and_one_line(capsys):
+    assert main([*QUICK, "--quiet", "--learning-rate", "1e30"]) == 1
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"ssnn train: error: the cost is nan at iteration \d; try a learning rate below 1e\+30\n", err)
+
+
+def test_too_little_memory_exits_with_1_and_one_line(capsys):
+    assert main([*QUICK, "--quiet", "--hidden", str(10**12)]) == 1
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"ssnn train: error: not enough memory: .*; try fewer neurons or samples\n", err)
+
+
+def test_a_full_disk_exits_with_1_after_the_results(capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    assert main([*QUICK, "--quiet", "--json", "/dev/full"]) == 1
+    out, err = capsys.readouterr()
+    assert "test:     " in out
+    assert err == "ssnn train: error: /dev/full cannot be written (No space left on device)\n"
+
+
+def start(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ssnn.train", *QUICK, *arguments], stdout=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_ctrl_c_exits_with_130_and_no_traceback():
+    with start("--iterations", "1000000", "--hidden", "1", stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline().startswith("numpy")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.endswith("\nssnn train: interrupted\n")
+    assert "Traceback" not in err
+
+
+def test_a_terminal_gets_a_progress_bar():
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    shown = b""
+    with start(stderr=theirs) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # the other end closes when the process ends
+            while True:
+                shown += os.read(ours, 1024)
+    os.close(ours)
+    assert process.returncode == 0
+    assert re.search(rb"100%\|.*\| 20/20 iterations, cost \d\.\d{6}  \d+\.\d\d ms per iteration", shown)
+
+
+def test_whoever_stops_reading_is_no_error():
+    with start(stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert "Traceback" not in err
+    assert "Exception" not in err
+
+
+def test_the_console_script_runs_the_same_command(capsys):
+    from ssnn.__main__ import main as console_script
+
+    with pytest.raises(SystemExit) as exit_code:
+        console_script(["train", *QUICK, "--json", "-"])
+    assert exit_code.value.code == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["iterations"] == 20
+    assert console_script(["trian"]) == 2
+    assert "invalid choice: 'trian'" in capsys.readouterr().err
