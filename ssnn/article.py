@@ -1,6 +1,6 @@
 """The article's own run: its settings, and the lines that it prints."""
 
-from ssnn.trainer import Progress, Score, Settings
+from ssnn.records import Progress, Score, Settings
 
 SETTINGS = Settings(hidden=(10,), learning_rate=0.5, iterations=500, seed=561, constant_features="keep")
 DTYPE = "float64"

@@ -11,7 +11,7 @@ from ssnn.network import Layer, Network
 SCALE = 0.01
 
 
-def initial_network(sizes: Sequence[int], seed: int) -> Network:
+def initial_network(sizes: Sequence[int], seed: int, features: npt.NDArray[np.intp] | slice = slice(None)) -> Network:
     """Draw a network in the article's order: W1 first, then W2, …; biases are zeros.
 
     Parameters
@@ -20,6 +20,9 @@ def initial_network(sizes: Sequence[int], seed: int) -> Network:
         Neurons per layer from the input on, for instance (784, 10, 1).
     seed : int
         0 ≤ seed < 2**32, of NumPy's legacy generator, whose stream is frozen for good.
+    features : int array (n,), optional
+        The inputs that enter the network. W1 is drawn for all of them before the others are taken out, so
+        leaving a feature out moves no weight of another.
 
     Returns
     -------
@@ -27,12 +30,7 @@ def initial_network(sizes: Sequence[int], seed: int) -> Network:
         NumPy float64: W (n_out, n_in) normal with standard deviation 0.01, b (n_out, 1).
     """
     generator = np.random.RandomState(seed)
-    return tuple(
+    first, *others = (
         Layer(W=generator.randn(n_out, n_in) * SCALE, b=np.zeros((n_out, 1))) for n_in, n_out in pairwise(sizes)
     )
-
-
-def select_features(network: Network, features: npt.NDArray[np.intp]) -> Network:
-    """Keep these input features (columns of W1) of a NumPy network, so that leaving pixels out moves no weight."""
-    first, *others = network
     return (Layer(first.W[:, features], first.b), *others)

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from ssnn import article, backends, data
 from ssnn.command import Parser, check_writable, command, write_json
-from ssnn.trainer import Progress, Result, Score, Settings, train
+from ssnn.records import Progress, Result, Score, Settings
+from ssnn.trainer import train
 
 ERRORS_SHOWN = 10
 Report = Callable[[Progress], None]

@@ -8,7 +8,8 @@ import pytest
 
 from ssnn import backends, data
 from ssnn.data import mnist
-from ssnn.trainer import Result, train
+from ssnn.records import Result
+from ssnn.trainer import train
 
 REQUIRABLE = {"mnist", *backends.BUILT_IN}
 REQUIRED = set(os.environ.get("SSNN_REQUIRE", "").split(",")) - {""}
@@ -21,6 +22,13 @@ BACKENDS = [
 def pytest_configure():
     if unknown := REQUIRED - REQUIRABLE:
         raise pytest.UsageError(f"SSNN_REQUIRE names {unknown}, but only {REQUIRABLE} can be required")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the tests out, and not as hundreds of skips, where only benchmarks are asked for."""
+    if config.getoption("benchmark_only"):
+        config.hook.pytest_deselected(items=[item for item in items if "benchmark" not in item.fixturenames])
+        items[:] = [item for item in items if "benchmark" in item.fixturenames]
 
 
 def skip(what: str, reason: str) -> None:

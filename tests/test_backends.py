@@ -94,7 +94,7 @@ def test_options_that_numpy_never_has_are_refused(options, error, message):
 
 def test_cupy_not_installed_is_told_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BackendError, match=r"cupy is not installed.*python -m pip install cupy-cuda1[23]x"):
+    with pytest.raises(BackendError, match=r"cupy is not installed.*python -m pip install \"cupy-cuda1[23]x\[ctk\]\""):
         backends.open_backend("cupy")
 
 
@@ -132,6 +132,16 @@ def test_cupy_runs_on_the_first_gpu_or_the_chosen_one():
         backends.open_backend("cupy", device="cpu")
     with pytest.raises(UsageError, match="threads are a setting of the CPU, and cupy runs on cuda:0"):
         backends.open_backend("cupy", threads=2)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_cupy_without_its_cuda_libraries_is_told(monkeypatch):
+    def matmul(*_):
+        raise ImportError("libcublas.so.13: cannot open shared object file")
+
+    monkeypatch.setattr("operator.matmul", matmul)
+    with pytest.raises(BackendError, match=r"cupy cannot multiply matrices here: libcublas.*pip install .*\[ctk\]"):
+        backends.open_backend("cupy")
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -305,7 +315,7 @@ def test_the_table_shows_every_backend(capsys, monkeypatch):
     assert lines[1].split() == ["numpy", "yes", "numpy", np.__version__, "cpu"]
     assert "cupy: cupy is not installed" in lines
     assert lines[lines.index("cupy: cupy is not installed") + 1].startswith(
-        "  what would help: python -m pip install cupy"
+        '  what would help: python -m pip install "cupy'
     )
 
 

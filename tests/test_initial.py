@@ -1,6 +1,6 @@
 import numpy as np
 
-from ssnn.initial import initial_network, select_features
+from ssnn.initial import initial_network
 
 
 def test_weights_are_drawn_in_the_article_s_order():
@@ -14,6 +14,6 @@ def test_weights_are_drawn_in_the_article_s_order():
 
 def test_leaving_features_out_moves_no_weight():
     whole = initial_network((6, 3, 1), seed=1)
-    part = select_features(whole, np.array([0, 4, 5]))
+    part = initial_network((6, 3, 1), seed=1, features=np.array([0, 4, 5]))
     np.testing.assert_array_equal(part[0].W, whole[0].W[:, [0, 4, 5]])
     np.testing.assert_array_equal(part[1].W, whole[1].W)

@@ -6,6 +6,7 @@ from conftest import BACKENDS, import_or_skip, open_or_skip
 
 from ssnn.agreement import disagreement
 from ssnn.network import Layer, cost, forward, gradients, logistic, misclassified, step
+from ssnn.transfer import to_device, to_host
 
 SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
 M = 20
@@ -99,10 +100,9 @@ def test_step_is_the_same_on_every_backend(random, samples, name, sizes):
     backend = open_or_skip(name, dtype="float64")
     network = random_network(random, sizes)
     expected, expected_cost = step(network, *samples, 1 / M, 0.5)
-    on_device = tuple(Layer(backend.asarray(W), backend.asarray(b)) for W, b in network)
+    on_device = to_device(backend, network)
     actual, actual_cost = backend.compile(step)(on_device, *(backend.asarray(a) for a in samples), 1 / M, 0.5)
-    back = tuple(Layer(backend.to_numpy(W), backend.to_numpy(b)) for W, b in actual)
-    assert disagreement(back, expected) < 1e-14
+    assert disagreement(to_host(backend, actual), expected) < 1e-14
     assert float(actual_cost) == pytest.approx(expected_cost, rel=1e-14)
 
 
@@ -111,9 +111,10 @@ def test_a_stack_trains_like_separate_networks(random, samples, name):
     backend = open_or_skip(name, dtype="float64")
     stack = random_network(random, (5, 4, 3, 1), stack=(3,))
     rates = np.array([0.1, 0.5, 2.0])
-    on_device = tuple(Layer(backend.asarray(W), backend.asarray(b)) for W, b in stack)
     X, Y = (backend.asarray(a) for a in samples)
-    trained, costs = backend.loop(step, 10)(on_device, X, Y, 1 / M, backend.asarray(rates[:, None, None]))
+    trained, costs = backend.loop(step, 10)(
+        to_device(backend, stack), X, Y, 1 / M, backend.asarray(rates[:, None, None])
+    )
     costs = backend.to_numpy(costs)
     assert costs.shape == (10, 3)
     for k, rate in enumerate(rates):
@@ -121,7 +122,7 @@ def test_a_stack_trains_like_separate_networks(random, samples, name):
         for i in range(10):
             network, J = step(network, *samples, 1 / M, rate)
             assert costs[i, k] == pytest.approx(J, rel=1e-12)
-        alone = tuple(Layer(backend.to_numpy(W)[k], backend.to_numpy(b)[k]) for W, b in trained)
+        alone = tuple(Layer(W[k], b[k]) for W, b in to_host(backend, trained))
         assert disagreement(alone, network) < 1e-12
 
 

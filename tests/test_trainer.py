@@ -10,9 +10,10 @@ from ssnn import backends, data
 from ssnn.agreement import disagreement, tolerance
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import TrainingError, UsageError
-from ssnn.initial import initial_network, select_features
+from ssnn.initial import initial_network
 from ssnn.network import step
-from ssnn.trainer import Settings, score, train
+from ssnn.records import Settings
+from ssnn.trainer import score, train
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -95,7 +96,7 @@ def test_costs_are_taken_before_the_update(few_digits):
     settings = Settings(iterations=3, hidden=(4,))
     result = train(few_digits, backends.open_backend("numpy", dtype="float64"), settings)
     found = result.standardization
-    network = select_features(initial_network((784, 4, 1), settings.seed), found.features)
+    network = initial_network((784, 4, 1), settings.seed, found.features)
     X = ((few_digits.train.pixels[:, found.features] - found.mean) / found.std).T
     for expected in result.costs:
         network, cost = step(network, X, few_digits.train.labels[None, :].astype(float), 1 / 200, 0.5)

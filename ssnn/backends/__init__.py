@@ -21,6 +21,7 @@ __all__ = [
     "PRECISIONS",
     "Availability",
     "Backend",
+    "BackendError",
     "Description",
     "Program",
     "available",

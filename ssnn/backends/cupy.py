@@ -1,14 +1,17 @@
 """CuPy on an NVIDIA GPU: kernels are queued one after the other, and nothing waits for them."""
 
+import operator
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
 from ssnn.backends.contract import Array, Backend
+from ssnn.errors import BackendError
 
 
 class CupyBackend(Backend):
@@ -25,10 +28,11 @@ class CupyBackend(Backend):
         self._index = int(self.device.removeprefix("cuda:"))
         # CuPy reads this once, at the first matrix product of the process, and has no other public switch.
         os.environ["CUPY_TF32"] = "1" if precision == "tf32" else "0"
+        self._check_cublas()
 
     @classmethod
     def install(cls) -> str:
-        return f"python -m pip install cupy-cuda{nvidia.cuda_packages()}x"
+        return f'python -m pip install "cupy-cuda{nvidia.cuda_packages()}x[ctk]"'
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -64,6 +68,17 @@ class CupyBackend(Backend):
         import cupy
 
         cupy.cuda.Device(self._index).synchronize()
+
+    def _check_cublas(self) -> None:
+        """CuPy imports, and finds its devices, without the CUDA libraries that its first matrix product needs."""
+        one = self.asarray(np.ones((1, 1), np.float32))
+        try:
+            self.compile(operator.matmul)(one, one)
+        except (ImportError, OSError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise BackendError(
+                f"cupy cannot multiply matrices here: {reason}; what would help: {self.install()}"
+            ) from None
 
     @contextmanager
     def scope(self) -> Iterator[None]:

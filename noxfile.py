@@ -1,0 +1,75 @@
+"""The project's checks, each in an environment of its own: `pip install nox && nox`.
+
+Where nothing can be installed, `nox --no-venv` runs them with what is there. The tests find MNIST through
+SSNN_DATA_DIR; what SSNN_REQUIRE names (for instance mnist,jax) must run and may not skip.
+"""
+
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+INSTALLED_BY = {
+    "numpy": ["-e", ".[test]"],
+    "strict": ["-e", ".[strict,test]"],
+    "jax": ["-e", ".[jax,test]"],
+    "cupy": ["-e", ".[test]", "cupy-cuda12x"],  # without the CUDA libraries, which only a GPU has a use for
+}
+OTHER_LIBRARIES = "not (cupy or jax or strict or torch)"
+
+
+def install(session: nox.Session, *packages: str) -> None:
+    """Install into the session's environment, if it has one."""
+    if session.venv_backend != "none":
+        session.install(*packages)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    install(session, "-e", ".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict type checking of ssnn."""
+    install(session, "-e", ".[types]")
+    session.run("mypy")
+
+
+@nox.session
+@nox.parametrize("backend", list(INSTALLED_BY))
+def tests(session: nox.Session, backend: str) -> None:
+    """The tests of one backend; with NumPy all those that need no other library."""
+    install(session, *INSTALLED_BY[backend])
+    session.run("pytest", "-m", OTHER_LIBRARIES if backend == "numpy" else backend, *session.posargs)
+
+
+@nox.session
+def tests_torch(session: nox.Session) -> None:
+    """The tests of PyTorch: no default, because it is large; pinned, to get a build of known size."""
+    install(session, "torch==2.13.0")
+    install(session, "-e", ".[torch,test]")
+    session.run("pytest", "-m", "torch", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests of NumPy, strict and JAX with the lowest versions that pyproject.toml allows."""
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    bounds = [*project["dependencies"], *extras["jax"], *extras["strict"], *extras["test"]]
+    install(session, "-e", ".", *(bound.replace(">=", "==") for bound in bounds))
+    session.run("pytest", "-m", "not (cupy or torch)", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """The benchmarks of every backend that this machine can run without further ado."""
+    install(session, "-e", ".[jax,strict,test]")
+    session.run("pytest", "--benchmark-only", *session.posargs)
