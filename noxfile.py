@@ -12,13 +12,13 @@ import nox
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
-INSTALLED_BY = {
+PACKAGES = {
     "numpy": ["-e", ".[test]"],
     "strict": ["-e", ".[strict,test]"],
     "jax": ["-e", ".[jax,test]"],
     "cupy": ["-e", ".[test]", "cupy-cuda12x"],  # without the CUDA libraries, which only a GPU has a use for
 }
-OTHER_LIBRARIES = "not (cupy or jax or strict or torch)"
+NO_OTHER_LIBRARY = "not (cupy or jax or strict or torch)"
 
 
 def install(session: nox.Session, *packages: str) -> None:
@@ -43,11 +43,11 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("backend", list(INSTALLED_BY))
+@nox.parametrize("backend", list(PACKAGES))
 def tests(session: nox.Session, backend: str) -> None:
     """The tests of one backend; with NumPy all those that need no other library."""
-    install(session, *INSTALLED_BY[backend])
-    session.run("pytest", "-m", OTHER_LIBRARIES if backend == "numpy" else backend, *session.posargs)
+    install(session, *PACKAGES[backend])
+    session.run("pytest", "-m", NO_OTHER_LIBRARY if backend == "numpy" else backend, *session.posargs)
 
 
 @nox.session

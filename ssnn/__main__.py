@@ -15,7 +15,7 @@ COMMANDS = {
 
 
 @command("ssnn")
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int:
     """Hand over to the command that is named."""
     commands = "; ".join(f"{name}: {purpose}" for name, (_, purpose) in COMMANDS.items())
     parser = Parser(prog="ssnn", description=ssnn.__doc__)
@@ -24,7 +24,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command; --help shows them")
     options = parser.parse_args(argv)
     module, _ = COMMANDS[options.command]
-    raise SystemExit(importlib.import_module(module).main(options.arguments))
+    exit_code: int = importlib.import_module(module).main(options.arguments)
+    return exit_code
 
 
 if __name__ == "__main__":

@@ -4,25 +4,34 @@ import numpy as np
 
 from ssnn.network import Network
 
+KINK = {"float32": 5e-5, "float64": 0.0}
+
 
 def tolerance(dtype: str, iterations: int) -> float:
     """How far a run may be from the NumPy float64 run of the same settings, by `disagreement`.
 
-    Backends add in different orders, so each iteration may add about one rounding of the dtype to what the
-    parameters have gathered already; the constant covers the long sums over all samples of a first iteration.
-    After 500 iterations this is 1.8e-13 in float64 and 9.7e-5 in float32.
+    Two things set runs apart. Sums are taken in another order: that may add about one rounding of the dtype
+    in each iteration. And the ReLU has a kink: a sample whose Z lies within rounding of 0 has the derivative
+    0 in one run and 1 in the other. Of the 126,650 values of Z in an iteration of the article's network, none
+    comes that close in float64; in float32 one now and then does, and has been seen to move the parameters
+    by 4.4e-5.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
         Of the run that is held against the reference.
     iterations : int
+
+    Returns
+    -------
+    float
+        For 500 iterations 7.0e-14 in float64 and 8.7e-5 in float32.
     """
-    return float(np.finfo(dtype).eps) * (64 + 1.5 * iterations)
+    return KINK[dtype] + float(np.finfo(dtype).eps) * (64 + iterations / 2)
 
 
 def disagreement(network: Network, reference: Network) -> float:
-    """The largest difference between two NumPy networks, relative to the largest parameter of the same array.
+    """The largest difference between two NumPy networks, relative to the largest parameter of the same layer.
 
     NaN where either holds a NaN, so that no bound lets it pass.
 
@@ -31,11 +40,15 @@ def disagreement(network: Network, reference: Network) -> float:
     ValueError
         If the networks differ in shape.
     """
-    worst = 0.0
-    for layer, expected in zip(network, reference, strict=True):
-        for actual, wanted in zip(layer, expected, strict=True):
-            if actual.shape != wanted.shape:
-                raise ValueError(f"networks of different shapes: {actual.shape} and {wanted.shape}")
-            difference = np.max(np.abs(actual.astype(np.float64) - wanted))
-            worst = float(np.maximum(worst, difference / np.max(np.abs(wanted))))
-    return worst
+    shapes, expected = ([[p.shape for p in layer] for layer in each] for each in (network, reference))
+    if shapes != expected:
+        raise ValueError(f"networks of different shapes: {shapes} and {expected}")
+    return float(
+        np.max(
+            [
+                np.max(np.abs(parameters - wanted)) / max(np.max(np.abs(p)) for p in layer)
+                for actual, layer in zip(network, reference, strict=True)
+                for parameters, wanted in zip(actual, layer, strict=True)
+            ]
+        )
+    )

@@ -5,17 +5,23 @@ Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not u
 """
 
 import argparse
-import functools
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from ssnn.errors import SsnnError, UsageError
 
 INTERRUPTED = 130
+
+
+class Main(Protocol):
+    """A program: its arguments, by default those of the process, to its exit code."""
+
+    def __call__(self, arguments: Sequence[str] | None = None) -> int:
+        """Run."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,29 +35,30 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def command(name: str) -> Callable[[Callable[[Sequence[str]], None]], Callable[..., int]]:
-    """Make a function of the arguments a program that returns its exit code and never shows a traceback.
+def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main]:
+    """Make a function of the arguments a program that returns its exit code.
 
-    Only mistakes that can be foreseen are told in one line; anything else is a bug, and its traceback is wanted.
+    The function may return an exit code of its own. Mistakes that can be foreseen are told in one line; anything
+    else is a bug, and its traceback is wanted.
     """
 
-    def decorate(function: Callable[[Sequence[str]], None]) -> Callable[..., int]:
-        @functools.wraps(function)
+    def decorate(function: Callable[[Sequence[str]], int | None]) -> Main:
         def main(arguments: Sequence[str] | None = None) -> int:
             try:
-                function(sys.argv[1:] if arguments is None else arguments)
+                exit_code = function(sys.argv[1:] if arguments is None else arguments)
                 sys.stdout.flush()
+                return exit_code or 0
             except SsnnError as error:
-                return _fail(name, str(error), error.exit_code)
+                return _fail(name, f"error: {error}", error.exit_code)
             except MemoryError as error:
-                return _fail(name, f"not enough memory: {error}; try fewer neurons or samples", SsnnError.exit_code)
+                return _fail(name, f"error: not enough memory: {error}; try fewer neurons or samples", 1)
             except KeyboardInterrupt:
-                return _fail(name, "interrupted", INTERRUPTED)
+                return _fail(f"\n{name}", "interrupted", INTERRUPTED)
             except BrokenPipeError:  # whoever read our output went away: nothing is left to tell, not even at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return SsnnError.exit_code
-            return 0
+                return 1
 
+        main.__doc__ = function.__doc__
         return main
 
     return decorate
@@ -106,5 +113,5 @@ def write_json(path: str, content: dict[str, Any]) -> None:
 
 
 def _fail(name: str, message: str, exit_code: int) -> int:
-    print(f"{name}: error: {message}" if exit_code != INTERRUPTED else f"\n{name}: {message}", file=sys.stderr)
+    print(f"{name}: {message}", file=sys.stderr)
     return exit_code

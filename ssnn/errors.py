@@ -1,4 +1,4 @@
-"""What can go wrong, one class per exit code of the command line.
+"""What can go wrong, by the exit code of the command line.
 
 Each message is one line for the person who caused it: what is wrong, where, and what to do.
 """
@@ -12,8 +12,6 @@ class SsnnError(Exception):
 
 class TrainingError(SsnnError):
     """A run that started and cannot go on, for instance because its cost is no longer finite."""
-
-    exit_code = 1
 
 
 class UsageError(SsnnError, ValueError):

@@ -1,6 +1,7 @@
 """What goes into a run and what comes out of it: frozen dataclasses, of plain values but for the trained network."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -38,6 +39,8 @@ class Settings:
     constant_features: str = "drop"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.hidden, tuple):
+            raise UsageError(f"hidden layers {self.hidden}: a tuple of neurons per layer is needed")
         if any(neurons < 1 for neurons in self.hidden):
             raise UsageError(
                 f"hidden layers {self.hidden}: each needs at least 1 neuron; 0 alone means no hidden layer"
@@ -49,7 +52,7 @@ class Settings:
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: it must lie in 0 … 4294967295")
         if self.constant_features not in CONSTANT_FEATURES:
-            raise UsageError(f"constant features {self.constant_features!r}: choose drop or keep")
+            raise UsageError(f"constant features {self.constant_features!r}: choose {' or '.join(CONSTANT_FEATURES)}")
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,11 @@ class Progress:
     seconds: float
 
 
+Report = Callable[[Progress], None]
+
+
 @dataclass(frozen=True)
-class Data:
+class DataSummary:
     """What was learnt from: see `ssnn.data.Digits` for name, origin and digits.
 
     Attributes
@@ -113,7 +119,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where the time went; `total` is all of it, from the first file to the last score."""
+    """Where the time went.
+
+    `transfer` is the way of the data to the device, standardising included; `total` is everything from the
+    first file to the last score.
+    """
 
     load: float
     transfer: float
@@ -130,7 +140,7 @@ class Result:
     """
 
     backend: Description
-    data: Data
+    data: DataSummary
     settings: Settings
     costs: tuple[float, ...]
     train: Score

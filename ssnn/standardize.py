@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from ssnn.errors import DataError
+from ssnn.errors import DataError, UsageError
 from ssnn.network import Array
 
 CONSTANT_FEATURES = ("drop", "keep")
@@ -29,14 +29,14 @@ class Standardization:
         The pixels that enter the network, in ascending order.
     mean, std : float64 array (n,)
         Of those pixels over the training images, in grey values; std is what is divided by.
-    constant : int
+    n_constant : int
         How many pixels never vary in the training images, whether they were dropped or kept.
     """
 
     features: npt.NDArray[np.intp]
     mean: npt.NDArray[np.float64]
     std: npt.NDArray[np.float64]
-    constant: int
+    n_constant: int
 
 
 def fit(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Standardization:
@@ -52,9 +52,15 @@ def fit(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Stand
 
     Raises
     ------
+    UsageError
+        If the pixels are not uint8, or `constant_features` is none of the two.
     DataError
         If no pixel varies.
     """
+    if pixels.dtype != np.uint8:
+        raise UsageError(f"pixels of dtype {pixels.dtype}: raw grey values in uint8 are needed")
+    if constant_features not in CONSTANT_FEATURES:
+        raise UsageError(f"constant features {constant_features!r}: choose {' or '.join(CONSTANT_FEATURES)}")
     m = len(pixels)
     total, squares = _sums(pixels)
     # var = squares/m - (total/m)², over the common denominator m² and in Python's integers: nothing is rounded.
@@ -68,7 +74,7 @@ def fit(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Stand
         features, std = np.arange(len(mean)), std + ARTICLE_EPSILON
     else:
         features = np.flatnonzero(varies)
-    return Standardization(features, mean[features], std[features], constant=int(np.sum(~varies)))
+    return Standardization(features, mean[features], std[features], n_constant=int(np.sum(~varies)))
 
 
 def standardize(pixels: Array, features: Array, mean: Array, std: Array) -> Array:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TextIO
@@ -12,11 +12,10 @@ from tqdm import tqdm
 
 from ssnn import article, backends, data
 from ssnn.command import Parser, check_writable, command, write_json
-from ssnn.records import Progress, Result, Score, Settings
+from ssnn.records import Progress, Report, Result, Score, Settings
 from ssnn.trainer import train
 
 ERRORS_SHOWN = 10
-Report = Callable[[Progress], None]
 
 
 @command("ssnn train")
@@ -33,8 +32,8 @@ def main(argv: Sequence[str]) -> None:
         constant_features=options.constant_features,
     )
     backend = backends.open_backend(options.backend, options.device, options.dtype, options.precision, options.threads)
-    terminal = sys.stderr.isatty() and not options.quiet
-    digits = data.load(options.data, options.data_dir, tuple(options.digits), progressbar=terminal)
+    bar = sys.stderr.isatty() and not options.quiet
+    digits = data.load(options.data, options.data_dir, tuple(options.digits), progressbar=bar)
     if options.data == "auto" and digits.name == "synthetic":
         print(f"synthetic digits: {digits.origin}", file=sys.stderr)
     if not options.quiet:
@@ -48,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
         if not options.quiet:
             print(_times(result), file=sys.stderr)
     else:
-        with _progress(settings, quiet=options.quiet, terminal=terminal) as report:
+        with _progress(settings, quiet=options.quiet, bar=bar) as report:
             result = train(digits, backend, settings, report)
         print(_scores(result), _times(result), sep="\n", file=results)
     if options.json is not None:
@@ -143,19 +142,19 @@ def _what_runs_where(digits: data.Digits, where: backends.Description) -> str:
 
 
 @contextmanager
-def _progress(settings: Settings, quiet: bool, terminal: bool) -> Iterator[Report | None]:
+def _progress(settings: Settings, quiet: bool, bar: bool) -> Iterator[Report | None]:
     """A progress bar on a terminal, plain lines where there is none, nothing when quiet."""
     if quiet:
         yield None
-    elif not terminal:
+    elif not bar:
         yield lambda progress: _print(f"iteration {progress.iteration:5d}  {_cost_and_speed(progress)}", sys.stderr)
     else:
         layout = "{l_bar}{bar}| {n_fmt}/{total_fmt} iterations{postfix}"
-        with tqdm(total=settings.iterations, bar_format=layout, dynamic_ncols=True) as bar:
+        with tqdm(total=settings.iterations, bar_format=layout, dynamic_ncols=True) as drawn:
 
             def advance(progress: Progress) -> None:
-                bar.set_postfix_str(_cost_and_speed(progress), refresh=False)
-                bar.update(progress.iteration - bar.n)
+                drawn.set_postfix_str(_cost_and_speed(progress), refresh=False)
+                drawn.update(progress.iteration - drawn.n)
 
             yield advance
 

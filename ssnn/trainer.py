@@ -4,18 +4,18 @@ Nothing is printed here. Whoever wants to see progress hands in a function that 
 """
 
 import math
-from collections.abc import Callable
 
-from ssnn import standardize
+from array_api_compat import array_namespace
+
 from ssnn.backends import Backend
 from ssnn.data import Digits, Samples
 from ssnn.errors import TrainingError
 from ssnn.initial import initial_network
-from ssnn.network import Array, Network, is_finite, misclassified, step
-from ssnn.records import Data, Progress, Result, Score, Seconds, Settings
-from ssnn.standardize import Standardization
+from ssnn.network import Array, Network, misclassified, step
+from ssnn.records import DataSummary, Progress, Report, Result, Score, Seconds, Settings
+from ssnn.standardize import Standardization, fit
 from ssnn.stopwatch import Stopwatch
-from ssnn.transfer import inputs, to_device, to_host
+from ssnn.transfer import network_to_device, network_to_host, samples_to_device
 
 PROGRESS_STEPS = 20
 
@@ -24,7 +24,7 @@ def train(
     digits: Digits,
     backend: Backend,
     settings: Settings | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Report | None = None,
 ) -> Result:
     """Train a network by full-batch gradient descent and judge it on the training and the test images.
 
@@ -37,6 +37,10 @@ def train(
     report : callable, optional
         Told how far the run is, once per progress step.
 
+    Returns
+    -------
+    Result
+
     Raises
     ------
     TrainingError
@@ -46,28 +50,23 @@ def train(
     """
     settings = settings or Settings()
     watch = Stopwatch()
-    standardization = standardize.fit(digits.train.pixels, settings.constant_features)
-    sizes = (digits.train.pixels.shape[1], *settings.hidden, 1)
-    start = initial_network(sizes, settings.seed, standardization.features)
-    with watch.measure("transfer"):
-        network = to_device(backend, start)
-    X, Y = inputs(backend, standardization, digits.train, watch)
+    standardization, network, X, Y = prepare(digits, backend, settings, watch)
     network, costs = _descend(backend, network, X, Y, settings, report, watch)
-    trained = to_host(backend, network)
-    if not is_finite(trained):
+    trained = network_to_host(backend, network)
+    if not _is_finite(trained):
         raise _diverged("a parameter is not finite", settings.iterations, settings)
-    train_score = _judge(backend, network, X, Y, watch)
-    test_score = _judge(backend, network, *inputs(backend, standardization, digits.test, watch), watch)
+    test = samples_to_device(backend, standardization, digits.test, watch)
+    train_score, test_score = _judge(backend, network, X, Y, watch), _judge(backend, network, *test, watch)
     return Result(
         backend=backend.describe(),
-        data=Data(
+        data=DataSummary(
             name=digits.name,
             origin=digits.origin,
             digits=digits.digits,
             train=len(digits.train),
             test=len(digits.test),
             features=len(standardization.features),
-            constant_features=standardization.constant,
+            constant_features=standardization.n_constant,
         ),
         settings=settings,
         costs=costs,
@@ -85,11 +84,24 @@ def train(
     )
 
 
+def prepare(
+    digits: Digits, backend: Backend, settings: Settings, watch: Stopwatch
+) -> tuple[Standardization, Network, Array, Array]:
+    """What training starts from: the standardisation, and on the device the initial network, X and Y."""
+    standardization = fit(digits.train.pixels, settings.constant_features)
+    sizes = (digits.train.pixels.shape[1], *settings.hidden, 1)
+    start = initial_network(sizes, settings.seed, standardization.features)
+    with watch.measure("transfer"):
+        network = network_to_device(backend, start)
+    X, Y = samples_to_device(backend, standardization, digits.train, watch)
+    return standardization, network, X, Y
+
+
 def score(backend: Backend, network: Network, standardization: Standardization, samples: Samples) -> Score:
     """Judge a trained network, given as NumPy arrays, on any images of its two digits."""
     watch = Stopwatch()
-    X, Y = inputs(backend, standardization, samples, watch)
-    return _judge(backend, to_device(backend, network), X, Y, watch)
+    X, Y = samples_to_device(backend, standardization, samples, watch)
+    return _judge(backend, network_to_device(backend, network), X, Y, watch)
 
 
 def _descend(
@@ -98,11 +110,11 @@ def _descend(
     X: Array,
     Y: Array,
     settings: Settings,
-    report: Callable[[Progress], None] | None,
+    report: Report | None,
     watch: Stopwatch,
 ) -> tuple[Network, tuple[float, ...]]:
     """All iterations, with a word from the device once per progress step."""
-    arguments = (X, Y, 1 / X.shape[1], settings.learning_rate)
+    arguments = (X, Y, 1 / X.shape[1], float(settings.learning_rate))
     steps = _progress_steps(settings.iterations)
     loops = {k: backend.loop(step, k) for k in set(steps)}
     with watch.measure("compile"):
@@ -133,6 +145,11 @@ def _check_finite(costs: list[float], k: int, settings: Settings) -> None:
     for iteration, cost in enumerate(costs[-k:], start=len(costs) - k + 1):
         if not math.isfinite(cost):
             raise _diverged(f"the cost is {cost}", iteration, settings)
+
+
+def _is_finite(network: Network) -> bool:
+    xp = array_namespace(*network[0])
+    return all(bool(xp.all(xp.isfinite(parameters))) for layer in network for parameters in layer)
 
 
 def _diverged(what: str, iteration: int, settings: Settings) -> TrainingError:

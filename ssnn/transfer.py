@@ -7,22 +7,24 @@ from ssnn.standardize import Standardization, standardize
 from ssnn.stopwatch import Stopwatch
 
 
-def to_device(backend: Backend, network: Network) -> Network:
+def network_to_device(backend: Backend, network: Network) -> Network:
     """Bring a NumPy network to the device, in the dtype of the backend."""
     return tuple(
         Layer(backend.asarray(W.astype(backend.dtype)), backend.asarray(b.astype(backend.dtype))) for W, b in network
     )
 
 
-def to_host(backend: Backend, network: Network) -> Network:
+def network_to_host(backend: Backend, network: Network) -> Network:
     """Bring a network back as NumPy arrays."""
     return tuple(Layer(backend.to_numpy(W), backend.to_numpy(b)) for W, b in network)
 
 
-def inputs(
+def samples_to_device(
     backend: Backend, standardization: Standardization, samples: Samples, watch: Stopwatch
 ) -> tuple[Array, Array]:
     """Bring samples to the device as raw pixels, and standardise them there.
+
+    The time goes to "transfer" and "compile" on the stopwatch.
 
     Returns
     -------

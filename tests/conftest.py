@@ -1,22 +1,18 @@
-"""What tests share: who must run, the backends, and digits to train on."""
+"""What tests share: the backends, and digits to train on."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import BACKENDS, REQUIRABLE, REQUIRED, open_or_skip, skip
 
 from ssnn import backends, data
 from ssnn.data import mnist
 from ssnn.records import Result
 from ssnn.trainer import train
 
-REQUIRABLE = {"mnist", *backends.BUILT_IN}
-REQUIRED = set(os.environ.get("SSNN_REQUIRE", "").split(",")) - {""}
 DATA_DIR = os.environ.get("SSNN_DATA_DIR")
-BACKENDS = [
-    name if name == "numpy" else pytest.param(name, marks=getattr(pytest.mark, name)) for name in backends.BUILT_IN
-]
 
 
 def pytest_configure():
@@ -29,27 +25,6 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("benchmark_only"):
         config.hook.pytest_deselected(items=[item for item in items if "benchmark" not in item.fixturenames])
         items[:] = [item for item in items if "benchmark" in item.fixturenames]
-
-
-def skip(what: str, reason: str) -> None:
-    """Skip visibly, or fail where SSNN_REQUIRE says that this must run."""
-    if what in REQUIRED:
-        pytest.fail(f"SSNN_REQUIRE names {what}, but {reason}")
-    pytest.skip(reason)
-
-
-def import_or_skip(library: str):
-    try:
-        return __import__(library)
-    except ImportError:
-        return skip(library, f"{library} is not installed")
-
-
-def open_or_skip(name: str, **options) -> backends.Backend:
-    try:
-        return backends.open_backend(name, **options)
-    except backends.BackendError as error:
-        return skip(name, str(error))
 
 
 @pytest.fixture(params=BACKENDS)

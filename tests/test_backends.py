@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -7,13 +8,18 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from conftest import BACKENDS, import_or_skip, open_or_skip
+from support import BACKENDS, import_or_skip, open_or_skip
 
 from ssnn import backends
 from ssnn.backends.__main__ import main
+from ssnn.backends.contract import Backend
+from ssnn.backends.cupy import CupyBackend
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import BackendError, UsageError
 from ssnn.network import step
+from ssnn.records import Settings
+from ssnn.stopwatch import Stopwatch
+from ssnn.trainer import prepare
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -25,7 +31,7 @@ def run_python(code: str, **environment: str) -> str:
     return process.stdout.strip()
 
 
-def fake_cupy(gpus: int) -> types.ModuleType:
+def fake_cupy(gpus: int, cublas: bool = True) -> types.ModuleType:
     """NumPy dressed as CuPy, with so many devices: it shows what our backend asks of CuPy, not what CuPy computes."""
     device = []
 
@@ -42,9 +48,15 @@ def fake_cupy(gpus: int) -> types.ModuleType:
         def synchronize(self):
             pass
 
+    class Array(np.ndarray):
+        def __matmul__(self, other):
+            if not cublas:
+                raise ImportError("libcublas.so.13: cannot open shared object file")
+            return super().__matmul__(other)
+
     def asarray(array):
         assert device, "arrays are made on the device that was chosen"
-        return np.array(array)
+        return np.array(array).view(Array)
 
     module = types.ModuleType("cupy")
     module.__version__ = "0"
@@ -61,10 +73,16 @@ def fake_cupy(gpus: int) -> types.ModuleType:
 
 
 @pytest.fixture
-def two_gpus(monkeypatch):
+def fresh_cupy(monkeypatch):
+    """No earlier test has fixed the precision of CuPy."""
+    monkeypatch.setattr(CupyBackend, "_process_precision", None)
+    monkeypatch.setenv("CUPY_TF32", "")
+
+
+@pytest.fixture
+def two_gpus(monkeypatch, fresh_cupy):
     module = fake_cupy(gpus=2)
     monkeypatch.setitem(sys.modules, "cupy", module)
-    monkeypatch.setenv("CUPY_TF32", "")
     return module
 
 
@@ -80,10 +98,9 @@ def test_an_unknown_backend_is_refused_with_the_known_ones():
         ({"precision": "low"}, UsageError, "unknown precision 'low'; choose one of highest, tf32"),
         ({"precision": "tf32"}, UsageError, "numpy has no tf32"),
         ({"threads": 0}, UsageError, "0 threads: at least 1"),
-        ({"device": "tpu"}, UsageError, "unknown device 'tpu'; choose cpu, gpu, cuda"),
-        ({"device": "cuda:x"}, UsageError, "unknown device 'cuda:x'"),
-        ({"device": "cuda:"}, UsageError, "unknown device 'cuda:'"),
-        ({"device": "cpu:1"}, UsageError, "unknown device 'cpu:1'"),
+        ({"device": "tpu"}, UsageError, "numpy never runs on 'tpu', only on cpu"),
+        ({"device": "cuda:x"}, UsageError, "numpy never runs on 'cuda:x', only on cpu"),
+        ({"device": "cpu:1"}, UsageError, "numpy never runs on 'cpu:1', only on cpu"),
         ({"device": "gpu"}, UsageError, "numpy never runs on 'gpu', only on cpu"),
     ],
 )
@@ -134,22 +151,24 @@ def test_cupy_runs_on_the_first_gpu_or_the_chosen_one():
         backends.open_backend("cupy", threads=2)
 
 
-@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.usefixtures("fresh_cupy")
 def test_cupy_without_its_cuda_libraries_is_told(monkeypatch):
-    def matmul(*_):
-        raise ImportError("libcublas.so.13: cannot open shared object file")
-
-    monkeypatch.setattr("operator.matmul", matmul)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(gpus=1, cublas=False))
     with pytest.raises(BackendError, match=r"cupy cannot multiply matrices here: libcublas.*pip install .*\[ctk\]"):
         backends.open_backend("cupy")
 
 
 @pytest.mark.usefixtures("two_gpus")
-def test_cupy_pins_its_precision():
-    backends.open_backend("cupy")
-    assert os.environ["CUPY_TF32"] == "0"
-    backends.open_backend("cupy", precision="tf32")
-    assert os.environ["CUPY_TF32"] == "1"
+@pytest.mark.parametrize(("precision", "variable", "other"), [("highest", "0", "tf32"), ("tf32", "1", "highest")])
+def test_cupy_pins_its_precision_for_the_process(precision, variable, other):
+    backends.open_backend("cupy", precision=precision)
+    assert os.environ["CUPY_TF32"] == variable
+    assert backends.open_backend("cupy", precision=precision).describe().precision == precision
+    with pytest.raises(BackendError, match=f"cupy runs in {precision} precision here: use a new process"):
+        backends.open_backend("cupy", precision=other)
+
+
+def test_tf32_is_refused_in_float64():
     with pytest.raises(UsageError, match="tf32 is a precision of float32, not of float64"):
         backends.open_backend("cupy", precision="tf32", dtype="float64")
 
@@ -171,7 +190,7 @@ def test_a_library_without_a_gpu_says_what_would_bring_one(name):
         pytest.skip("there is a device")
     with pytest.raises(BackendError, match=f"{name} has no device 'gpu' here: on the CPU only: .*what would help: "):
         backends.open_backend(name, device="gpu")
-    with pytest.raises(BackendError, match=f"tf32 needs an NVIDIA GPU, and {name} runs on the CPU here"):
+    with pytest.raises(BackendError, match=f"tf32 needs an NVIDIA GPU, and {name} runs on cpu here"):
         backends.open_backend(name, precision="tf32")
 
 
@@ -202,23 +221,33 @@ def test_a_loop_is_so_many_steps(name):
 
 @pytest.mark.jax
 def test_a_second_call_of_the_compiled_loop_does_not_compile_again(few_digits):
-    jax = import_or_skip("jax")
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, *_, **__: compiled.append(event) if "backend_compile" in event else None
-    )
+    import_or_skip("jax")
     backend = open_or_skip("jax")
-    from ssnn.network import Layer
-
-    network = (Layer(backend.asarray(np.ones((1, 784), np.float32)), backend.asarray(np.ones((1, 1), np.float32))),)
-    X = backend.asarray(few_digits.train.pixels.T.astype(np.float32))
-    Y = backend.asarray(few_digits.train.labels[None, :].astype(np.float32))
+    _, network, X, Y = prepare(few_digits, backend, Settings(), Stopwatch())
     loop = backend.loop(step, 3)
-    loop.prepare(network, X, Y, 0.005, 0.5)
-    assert len(compiled) == 1
-    network, _ = loop(network, X, Y, 0.005, 0.5)
-    loop(network, X, Y, 0.005, 0.25)
-    assert len(compiled) == 1
+    with compilations() as compiled:
+        loop.prepare(network, X, Y, 0.005, 0.5)
+        assert len(compiled) == 1
+        network, _ = loop(network, X, Y, 0.005, 0.5)
+        loop(network, X, Y, 0.005, 0.25)
+        assert len(compiled) == 1
+
+
+@contextlib.contextmanager
+def compilations():
+    """The compilations of JAX that this block does, as they come."""
+    from jax import monitoring
+
+    compiled = []
+
+    def listen(event, *_, **__):
+        if listening and "backend_compile" in event:
+            compiled.append(event)
+
+    listening = True
+    monitoring.register_event_duration_secs_listener(listen)
+    yield compiled
+    listening = False
 
 
 @pytest.mark.jax
@@ -271,6 +300,21 @@ def test_threads_of_numpy_are_held_only_while_it_computes_for_us():
 
 class ThirdPartyBackend(NumpyBackend):
     name = "third"
+    device_kinds = ("mps", "cpu")
+
+    @classmethod
+    def devices(cls):
+        return "mps", "cpu"
+
+
+class UnfinishedBackend(Backend):
+    name = "third"
+
+
+class BrokenBackend(ThirdPartyBackend):
+    @classmethod
+    def devices(cls):
+        raise RuntimeError("its driver is gone")
 
 
 @pytest.fixture
@@ -285,7 +329,9 @@ def entry_points(monkeypatch):
 def test_another_package_adds_a_backend_in_one_file(entry_points):
     entry_points(third="test_backends:ThirdPartyBackend")
     assert backends.names()[-1] == "third"
-    assert backends.open_backend("third").describe().name == "third"
+    third = backends.open_backend("third").describe()
+    assert (third.name, third.device) == ("third", "mps")
+    assert backends.open_backend("third", device="cpu").device == "cpu"
 
 
 def test_another_package_cannot_take_our_names(entry_points):
@@ -295,7 +341,12 @@ def test_another_package_cannot_take_our_names(entry_points):
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("nowhere:Nothing", "No module named 'nowhere'"), ("json:JSONDecoder", "not a subclass of ssnn.backends.Backend")],
+    [
+        ("nowhere:Nothing", "No module named 'nowhere'"),
+        ("ssnn.backends.numpy:NumpyBackend", "calls itself 'numpy'"),
+        ("json:JSONDecoder", "not a subclass of ssnn.backends.Backend"),
+        ("test_backends:UnfinishedBackend", "lacks asarray, install, synchronize, to_numpy, library"),
+    ],
 )
 def test_a_backend_that_cannot_be_loaded_breaks_no_other(entry_points, target, message):
     entry_points(third=target)
@@ -305,6 +356,13 @@ def test_a_backend_that_cannot_be_loaded_breaks_no_other(entry_points, target, m
     assert ours[0].usable
     assert not third.usable
     assert message in third.reason
+
+
+def test_a_backend_that_breaks_when_asked_hides_no_other(entry_points):
+    entry_points(third="test_backends:BrokenBackend")
+    *ours, third = backends.available()
+    assert ours[0].usable
+    assert (third.usable, third.reason) == (False, "its driver is gone")
 
 
 def test_the_table_shows_every_backend(capsys, monkeypatch):
@@ -348,7 +406,7 @@ def test_importing_ssnn_imports_no_backend_s_library_and_changes_no_setting():
 
 
 def test_running_one_backend_imports_no_other_one(backend_name):
-    arguments = ["--quiet", "--json", os.devnull, "--data", "synthetic", "--iterations", "1", "--backend", backend_name]
+    arguments = ["--quiet", "--data", "synthetic", "--iterations", "1", "--backend", backend_name]
     run = f"from ssnn.train import main; main({arguments})"
     loaded = run_python(run + LOADED).splitlines()[-1]
     library = backends.open_backend(backend_name).library

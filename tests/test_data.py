@@ -16,7 +16,7 @@ from ssnn import data
 from ssnn.data import idx, mnist
 from ssnn.errors import DataError, UsageError
 
-IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = mnist.SHA256
+IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = mnist.FILES
 
 
 def image_file(count=6, rows=28, columns=28, magic=idx.IMAGES_MAGIC):
@@ -63,7 +63,7 @@ def test_the_first_digit_named_is_class_0(folder):
     assert digits.test.labels.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("wrong", [(1, 1), (0, 10), (-1, 3)])
+@pytest.mark.parametrize("wrong", [(1, 1), (0, 10), (-1, 3), (5,), (0, 1, 1)])
 def test_digits_must_be_two_different_ones(wrong):
     with pytest.raises(UsageError, match="two different ones of 0 … 9"):
         data.load("synthetic", digits=wrong)
@@ -216,7 +216,7 @@ def test_mnist_is_downloaded_once_from_a_mirror_that_has_it(data_dir, serve, cac
     downloaded = data.load("auto")
     assert downloaded.name == "mnist"
     assert downloaded.origin == str(cache)
-    assert sorted(path.name for path in cache.iterdir()) == sorted(mnist.SHA256)
+    assert sorted(path.name for path in cache.iterdir()) == sorted(mnist.FILES)
     monkeypatch.setattr(mnist, "MIRRORS", ())
     np.testing.assert_array_equal(data.load("auto").train.pixels, data.load("mnist", data_dir).train.pixels)
 

@@ -3,9 +3,9 @@ from math import isqrt
 
 import numpy as np
 import pytest
-from conftest import BACKENDS, open_or_skip
+from support import BACKENDS, open_or_skip
 
-from ssnn.errors import DataError
+from ssnn.errors import DataError, UsageError
 from ssnn.standardize import fit, standardize
 
 
@@ -29,7 +29,7 @@ def exact(column):
 def test_mean_and_std_are_right_to_the_last_digit(pixels):
     found = fit(pixels)
     np.testing.assert_array_equal(found.features, [0, 2, 3, 5])
-    assert found.constant == 2
+    assert found.n_constant == 2
     for mean, std, feature in zip(found.mean, found.std, found.features, strict=True):
         expected_mean, expected_std = exact(pixels[:, feature])
         assert mean == expected_mean
@@ -45,7 +45,7 @@ def test_the_order_of_the_images_changes_no_bit(pixels, random):
 def test_kept_constant_features_are_divided_by_the_article_s_epsilon(pixels):
     found = fit(pixels, "keep")
     np.testing.assert_array_equal(found.features, np.arange(6))
-    assert found.constant == 2
+    assert found.n_constant == 2
     assert found.std[[1, 4]].tolist() == [1e-9, 1e-9]
     assert found.std[0] == exact(pixels[:, 0])[1] + 1e-9
 
@@ -53,6 +53,13 @@ def test_kept_constant_features_are_divided_by_the_article_s_epsilon(pixels):
 def test_images_that_are_all_alike_are_refused():
     with pytest.raises(DataError, match="no pixel varies over the 3 training images"):
         fit(np.full((3, 4), 9, np.uint8))
+
+
+def test_what_is_no_grey_value_or_no_choice_is_refused(pixels):
+    with pytest.raises(UsageError, match="pixels of dtype float64: raw grey values in uint8"):
+        fit(pixels / 255)
+    with pytest.raises(UsageError, match="constant features 'kepp': choose drop or keep"):
+        fit(pixels, "kepp")
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -1,8 +1,9 @@
 """Array libraries behind one small contract, which asks for nothing but what the standard leaves open.
 
 The maths comes as functions written in the Array API standard; a backend brings arrays in and out, makes a
-function ready to run (`compile`, `loop`), waits for it and says what it ran on. A backend knows one library,
-imports it only inside functions, and sets a library's switches only around its own calls.
+function ready to run (`compile`, `loop`), waits for it and says what it ran on. A backend knows one library
+and imports it only inside functions. A library's switches are held only while one of our functions runs; what
+a library takes only once per process (JAX its threads, CuPy its precision) is set when the backend is opened.
 
 Another package adds a backend by a subclass of `Backend` and an entry point in the group `ssnn.backends`:
 
@@ -13,7 +14,7 @@ Another package adds a backend by a subclass of `Backend` and an entry point in 
 import importlib
 from importlib.metadata import entry_points
 
-from ssnn.backends.contract import DTYPES, PRECISIONS, Availability, Backend, Description, Program
+from ssnn.backends.contract import DTYPES, PRECISIONS, Availability, Backend, Description, Options, Program
 from ssnn.errors import BackendError, UsageError
 
 __all__ = [
@@ -21,8 +22,8 @@ __all__ = [
     "PRECISIONS",
     "Availability",
     "Backend",
-    "BackendError",
     "Description",
+    "Options",
     "Program",
     "available",
     "names",
@@ -46,7 +47,7 @@ def names() -> list[str]:
 
 def available() -> list[Availability]:
     """What every backend offers on this machine, or why it offers nothing. Imports every library it finds."""
-    return [_probe(name) for name in names()]
+    return [_probe(name, target) for name, target in _registry().items()]
 
 
 def open_backend(
@@ -56,20 +57,7 @@ def open_backend(
     precision: str = "highest",
     threads: int | None = None,
 ) -> Backend:
-    """Open a backend.
-
-    Parameters
-    ----------
-    name : str
-        One of `names()`.
-    device : str, optional
-        "cpu", "gpu", "cuda" or one of several as in "cuda:1"; by default a GPU where the library has one.
-    dtype : {"float32", "float64"}
-        Of every floating-point array.
-    precision : {"highest", "tf32"}
-        "tf32" lets a GPU round the factors of float32 matrix products to 10 bits.
-    threads : int, optional
-        How many threads matrix products may use on a CPU; by default the library's own choice.
+    """Open the backend of this name, with what `Options` describes.
 
     Raises
     ------
@@ -78,36 +66,37 @@ def open_backend(
     BackendError
         If the backend, the device or the precision is not usable on this machine.
     """
-    if name not in BUILT_IN and name not in _registry():
-        raise UsageError(f"unknown backend {name!r}; choose one of {', '.join(names())}")
-    if dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    if precision not in PRECISIONS:
-        raise UsageError(f"unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads: at least 1 is needed")
-    return _load(name)(device, dtype, precision, threads)
+    options = Options(device, dtype, precision, threads)
+    registry = _registry()
+    if name not in registry:
+        raise UsageError(f"unknown backend {name!r}; choose one of {', '.join(registry)}")
+    return _load(name, registry[name])(options)
 
 
 def _registry() -> dict[str, str]:
+    """Where every backend is, by name: ours first, and nobody else takes their names."""
     found = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    return BUILT_IN | {name: target for name, target in found.items() if name not in BUILT_IN}
+    return BUILT_IN | found | BUILT_IN
 
 
-def _load(name: str) -> type[Backend]:
-    target = BUILT_IN.get(name) or _registry()[name]
+def _load(name: str, target: str) -> type[Backend]:
     module, _, attribute = target.partition(":")
     try:
         backend = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # somebody else's code: whatever is wrong with it must not break our own backends
+    except Exception as error:  # somebody else's code, which may fail in any way
         raise BackendError(f"backend {name!r} cannot be loaded: {target}: {error}") from error
     if not (isinstance(backend, type) and issubclass(backend, Backend)):
         raise BackendError(f"backend {name!r} cannot be loaded: {target} is not a subclass of ssnn.backends.Backend")
+    missing = [*sorted(backend.__abstractmethods__), *({"name", "library"} - set(dir(backend)))]
+    if missing:
+        raise BackendError(f"backend {name!r} cannot be loaded: {target} lacks {', '.join(missing)}")
+    if backend.name != name:
+        raise BackendError(f"backend {name!r} cannot be loaded: {target} calls itself {backend.name!r}")
     return backend
 
 
-def _probe(name: str) -> Availability:
+def _probe(name: str, target: str) -> Availability:
     try:
-        return _load(name).probe()
-    except BackendError as error:
-        return Availability(name, reason=str(error), remedy="update the package that adds this backend")
+        return _load(name, target).probe()
+    except Exception as error:  # whatever is wrong with one backend must not hide the others
+        return Availability(name, reason=str(error), remedy="a repaired version of the package that adds it")

@@ -36,10 +36,8 @@ def _table(backends: Sequence[Availability]) -> str:
 
 
 def _row(backend: Availability) -> tuple[str, ...]:
-    devices = ", ".join(backend.devices)
-    return (
-        backend.name, "yes" if backend.usable else "no", backend.library or "", backend.version or "", devices
-    )  # fmt: skip
+    usable = "yes" if backend.usable else "no"
+    return backend.name, usable, backend.library or "", backend.version or "", ", ".join(backend.devices)
 
 
 if __name__ == "__main__":

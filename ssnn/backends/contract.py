@@ -1,10 +1,10 @@
 """What a backend is: the hooks that training needs from an array library, and what they have in common."""
 
 import importlib
-import importlib.metadata
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,8 +14,46 @@ from array_api_compat import array_namespace
 from ssnn.errors import BackendError, UsageError
 
 Array = Any
+Step = Callable[[Any, Array, Array, Array, Array], tuple[Any, Array]]
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a backend is opened with.
+
+    Attributes
+    ----------
+    device : str, optional
+        "cpu", "gpu", "cuda" or one of several as in "cuda:1"; by default a GPU where the library has one.
+    dtype : {"float32", "float64"}
+        Of every floating-point array.
+    precision : {"highest", "tf32"}
+        "tf32" lets an NVIDIA GPU round the factors of float32 matrix products to 10 bits.
+    threads : int, optional
+        How many threads matrix products may use on a CPU; by default the library's own choice.
+
+    Raises
+    ------
+    UsageError
+        If a value makes no sense for any backend.
+    """
+
+    device: str | None = None
+    dtype: str = "float32"
+    precision: str = "highest"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UsageError(f"unknown dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
+        if self.precision == "tf32" and self.dtype != "float32":
+            raise UsageError(f"tf32 is a precision of float32, not of {self.dtype}")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"{self.threads} threads: at least 1 is needed")
 
 
 @dataclass(frozen=True)
@@ -73,42 +111,53 @@ class Backend(ABC):
 
     name: ClassVar[str]  # as registered
     library: ClassVar[str]  # as imported
-    kinds: ClassVar[tuple[str, ...]] = ("cpu",)  # of devices that it can use on some machine: "cpu", "cuda"
+    device_kinds: ClassVar[tuple[str, ...]] = ("cpu",)  # the kinds of device that it can use on some machine
 
-    def __init__(
-        self, device: str | None = None, dtype: str = "float32", precision: str = "highest", threads: int | None = None
-    ) -> None:
-        """Take what `open_backend` documents; `self.device` becomes one of `devices()`."""
+    def __init__(self, options: Options) -> None:
+        """Open; `self.device` becomes one of `devices()`.
+
+        Raises
+        ------
+        UsageError
+            If the library never has what is asked of it.
+        BackendError
+            If it does not have it on this machine.
+        """
         availability = self.probe()
         if not availability.usable:
             raise _unusable(f"backend {self.name!r} cannot run here", availability.reason, availability.remedy)
         self.version = str(availability.version)
-        self.dtype = dtype
-        self.precision = precision
-        self.threads = threads
-        self.device = self._choose(device, availability)
-        on_gpu = self.device != "cpu"
-        if threads is not None and on_gpu:
+        self.dtype = options.dtype
+        self.precision = options.precision
+        self.threads = options.threads
+        self.device = self._choose(options.device, availability)
+        if self.threads is not None and self.device != "cpu":
             raise UsageError(f"threads are a setting of the CPU, and {self.name} runs on {self.device} here")
-        if precision == "tf32":
-            if "cuda" not in self.kinds:
-                raise UsageError(f"{self.name} has no tf32; leave the precision at 'highest'")
-            if dtype != "float32":
-                raise UsageError(f"tf32 is a precision of float32, not of {dtype}")
-            if not on_gpu:
-                raise BackendError(f"tf32 needs an NVIDIA GPU, and {self.name} runs on the CPU here")
+        if self.precision == "tf32" and "cuda" not in self.device_kinds:
+            raise UsageError(f"{self.name} has no tf32; leave the precision at 'highest'")
+        if self.precision == "tf32" and not self.device.startswith("cuda"):
+            raise BackendError(f"tf32 needs an NVIDIA GPU, and {self.name} runs on {self.device} here")
 
     @classmethod
     def probe(cls) -> Availability:
         """What this backend offers here."""
         try:
-            version = str(importlib.import_module(cls.library).__version__)
+            module = importlib.import_module(cls.library)
         except Exception as error:  # a library that is installed and broken fails in ways of its own
             absent = isinstance(error, ModuleNotFoundError) and error.name == cls.library
-            reason = f"{cls.library} is not installed" if absent else f"import {cls.library} fails: {_one_line(error)}"
-            return Availability(cls.name, library=cls.library, reason=reason, remedy=cls.install())
+            failure = f"{cls.library} is not installed" if absent else f"import {cls.library} fails: {_one_line(error)}"
+            return Availability(cls.name, library=cls.library, reason=failure, remedy=cls.install())
         devices = cls.devices()
-        return Availability(cls.name, bool(devices), cls.library, version, devices, *(cls.lacks() or ()))
+        reason, remedy = cls.lacks() or (None, None)
+        return Availability(
+            cls.name,
+            usable=bool(devices),
+            library=cls.library,
+            version=getattr(module, "__version__", "unknown"),
+            devices=devices,
+            reason=reason,
+            remedy=remedy,
+        )
 
     @classmethod
     @abstractmethod
@@ -135,26 +184,40 @@ class Backend(ABC):
 
     def describe(self) -> Description:
         """What this backend runs on."""
-        device, threads = self.running_on()
-        return Description(self.name, self.library, self.version, device, self.dtype, self.precision, threads)
+        return Description(
+            self.name,
+            self.library,
+            self.version,
+            self.device_name(),
+            self.dtype,
+            self.precision,
+            self.thread_count(),
+        )
 
-    @abstractmethod
-    def running_on(self) -> tuple[str, int | None]:
-        """The device, a GPU with its model's name, and how many threads matrix products use on a CPU."""
+    def device_name(self) -> str:
+        """The device, a GPU with the name of its model."""
+        return self.device
+
+    def thread_count(self) -> int | None:
+        """How many threads matrix products use on a CPU; None where that is not known."""
+        return self.threads
 
     @abstractmethod
     def synchronize(self, values: Any) -> None:
         """Wait until these arrays (or lists and tuples of them) are computed."""
 
     def scope(self) -> AbstractContextManager[None]:
-        """The switches of the library, held for as long as one of our functions runs."""
-        return nothing()
+        """What holds while one of our functions runs: the switches of the library.
+
+        A library whose exception for too little memory is not a MemoryError has it translated here.
+        """
+        return nullcontext()
 
     def compile(self, function: Callable[..., Any]) -> Program:
         """Make a function of arrays ready to run."""
         return Program(function, self.scope)
 
-    def loop(self, step: Callable[..., Any], k: int) -> Program:
+    def loop(self, step: Step, k: int) -> Program:
         """Make k iterations of `step` ready to run without a word to the host.
 
         Parameters
@@ -171,7 +234,7 @@ class Backend(ABC):
         """
         return self.compile(self.repeat(step, k))
 
-    def repeat(self, step: Callable[..., Any], k: int) -> Callable[..., Any]:
+    def repeat(self, step: Step, k: int) -> Callable[..., Any]:
         """k iterations as one function, in the way that suits the library."""
 
         def iterations(network: Any, *arguments: Any) -> tuple[Any, Array]:
@@ -187,23 +250,14 @@ class Backend(ABC):
         """The device that a person means by "cpu", "gpu", "cuda:1" or nothing at all."""
         if wanted is None:
             return availability.devices[0]
-        kind, _, index = wanted.partition(":")
-        kind = "cuda" if kind == "gpu" else kind
-        if kind not in ("cpu", "cuda") or (":" in wanted and not (kind == "cuda" and index.isdecimal())):
-            raise UsageError(f"unknown device {wanted!r}; choose cpu, gpu, cuda, or one of several as in cuda:1")
-        if kind not in self.kinds:
-            raise UsageError(f"{self.name} never runs on {wanted!r}, only on {' and '.join(self.kinds)}")
-        device = "cpu" if kind == "cpu" else f"cuda:{int(index or 0)}"
-        if device not in availability.devices:
-            reason = availability.reason or f"its devices are {', '.join(availability.devices)}"
-            raise _unusable(f"{self.name} has no device {wanted!r} here", reason, availability.remedy)
-        return device
-
-
-@contextmanager
-def nothing() -> Iterator[None]:
-    """The scope of a library without switches."""
-    yield
+        gpu = re.fullmatch(r"(?:gpu|cuda)(?::(\d+))?", wanted)
+        device = f"cuda:{int(gpu[1] or 0)}" if gpu else wanted
+        if device in availability.devices:
+            return device
+        if ("cuda" if gpu else wanted) not in self.device_kinds:
+            raise UsageError(f"{self.name} never runs on {wanted!r}, only on {' and '.join(self.device_kinds)}")
+        reason = availability.reason or f"its devices are {', '.join(availability.devices)}"
+        raise _unusable(f"{self.name} has no device {wanted!r} here", reason, availability.remedy)
 
 
 def _unusable(what: str, reason: str | None, remedy: str | None) -> BackendError:

@@ -4,13 +4,13 @@ import operator
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Array, Backend
+from ssnn.backends.contract import Array, Backend, Options
 from ssnn.errors import BackendError
 
 
@@ -19,20 +19,19 @@ class CupyBackend(Backend):
 
     name = "cupy"
     library = "cupy"
-    kinds = ("cuda",)
+    device_kinds = ("cuda",)
 
-    def __init__(
-        self, device: str | None = None, dtype: str = "float32", precision: str = "highest", threads: int | None = None
-    ) -> None:
-        super().__init__(device, dtype, precision, threads)
+    _process_precision: ClassVar[str | None] = None
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
         self._index = int(self.device.removeprefix("cuda:"))
-        # CuPy reads this once, at the first matrix product of the process, and has no other public switch.
-        os.environ["CUPY_TF32"] = "1" if precision == "tf32" else "0"
+        self._pin_precision()
         self._check_cublas()
 
     @classmethod
     def install(cls) -> str:
-        return f'python -m pip install "cupy-cuda{nvidia.cuda_packages()}x[ctk]"'
+        return nvidia.remedy('python -m pip install "cupy-cuda{cuda}x[ctk]"')
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -58,16 +57,22 @@ class CupyBackend(Backend):
         host: npt.NDArray[Any] = cupy.asnumpy(array)
         return host
 
-    def running_on(self) -> tuple[str, int | None]:
+    def device_name(self) -> str:
         import cupy
 
-        model = cupy.cuda.runtime.getDeviceProperties(self._index)["name"].decode()
-        return f"{self.device} ({model})", None
+        return f"{self.device} ({cupy.cuda.runtime.getDeviceProperties(self._index)['name'].decode()})"
 
     def synchronize(self, values: Any) -> None:
         import cupy
 
         cupy.cuda.Device(self._index).synchronize()
+
+    def _pin_precision(self) -> None:
+        """CuPy reads this variable at the first matrix product of the process, and has no other public switch."""
+        if CupyBackend._process_precision not in (None, self.precision):
+            raise BackendError(f"cupy runs in {CupyBackend._process_precision} precision here: use a new process")
+        CupyBackend._process_precision = self.precision
+        os.environ["CUPY_TF32"] = "1" if self.precision == "tf32" else "0"
 
     def _check_cublas(self) -> None:
         """CuPy imports, and finds its devices, without the CUDA libraries that its first matrix product needs."""

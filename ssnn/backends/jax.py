@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Array, Backend, Program
+from ssnn.backends.contract import Array, Backend, Options, Program, Step
 from ssnn.errors import BackendError
 
 THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
@@ -32,16 +32,14 @@ class JaxBackend(Backend):
 
     name = "jax"
     library = "jax"
-    kinds = ("cpu", "cuda")
+    device_kinds = ("cpu", "cuda")
 
-    def __init__(
-        self, device: str | None = None, dtype: str = "float32", precision: str = "highest", threads: int | None = None
-    ) -> None:
-        if threads is not None and os.environ.get(THREADS_VARIABLE) != str(threads):
+    def __init__(self, options: Options) -> None:
+        if options.threads is not None and os.environ.get(THREADS_VARIABLE) != str(options.threads):
             if "jax" in sys.modules:
                 raise BackendError("jax takes its threads once, and has been imported already: use a new process")
-            os.environ[THREADS_VARIABLE] = str(threads)
-        super().__init__(device, dtype, precision, threads)
+            os.environ[THREADS_VARIABLE] = str(options.threads)
+        super().__init__(options)
 
     @classmethod
     def install(cls) -> str:
@@ -56,8 +54,8 @@ class JaxBackend(Backend):
         if _gpus():
             return None
         if importlib.util.find_spec("jax_plugins") is None:
-            command = f'python -m pip install --upgrade "jax[cuda{nvidia.cuda_packages()}]"'
-            return "on the CPU only: jax is installed without CUDA", command
+            remedy = nvidia.remedy('python -m pip install --upgrade "jax[cuda{cuda}]"')
+            return "on the CPU only: jax is installed without CUDA", remedy
         return f"on the CPU only: {nvidia.NO_DEVICE}", nvidia.NEEDS_DEVICE
 
     def asarray(self, array: npt.NDArray[Any]) -> Array:
@@ -69,11 +67,14 @@ class JaxBackend(Backend):
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         return np.asarray(array)
 
-    def running_on(self) -> tuple[str, int | None]:
-        if self.device == "cpu":
-            threads = os.environ.get(THREADS_VARIABLE)
-            return self.device, int(threads) if threads else _schedulable_cpus()
-        return f"{self.device} ({self._jax_device().device_kind})", None
+    def device_name(self) -> str:
+        return self.device if self.device == "cpu" else f"{self.device} ({self._jax_device().device_kind})"
+
+    def thread_count(self) -> int | None:
+        threads = os.environ.get(THREADS_VARIABLE, "")
+        if self.device != "cpu":
+            return None
+        return int(threads) if threads.isdecimal() else _schedulable_cpus()
 
     def synchronize(self, values: Any) -> None:
         import jax
@@ -98,7 +99,7 @@ class JaxBackend(Backend):
 
         return JaxProgram(jax.jit(function), self.scope)
 
-    def repeat(self, step: Callable[..., Any], k: int) -> Callable[..., Any]:
+    def repeat(self, step: Step, k: int) -> Callable[..., Any]:
         import jax
 
         def iterations(network: Any, *arguments: Any) -> Any:

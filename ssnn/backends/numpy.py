@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from ssnn.backends.contract import Array, Backend
+from ssnn.backends.contract import Array, Backend, Options
 from ssnn.errors import BackendError
 
 
@@ -18,12 +18,10 @@ class NumpyBackend(Backend):
     name = "numpy"
     library = "numpy"
 
-    def __init__(
-        self, device: str | None = None, dtype: str = "float32", precision: str = "highest", threads: int | None = None
-    ) -> None:
-        super().__init__(device, dtype, precision, threads)
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
         self._blas = ThreadpoolController().select(user_api="blas")
-        if threads is not None and not self._blas.info():
+        if self.threads is not None and not self._blas.info():
             raise BackendError("the BLAS of this NumPy does not let its threads be set")
 
     @classmethod
@@ -39,9 +37,8 @@ class NumpyBackend(Backend):
     def synchronize(self, values: Any) -> None:
         """Nothing to wait for: NumPy returns once it has computed."""
 
-    def running_on(self) -> tuple[str, int | None]:
-        pools = [pool["num_threads"] for pool in self._blas.info()]
-        return self.device, self.threads or max(pools, default=None)
+    def thread_count(self) -> int | None:
+        return self.threads or max((pool["num_threads"] for pool in self._blas.info()), default=None)
 
     @contextmanager
     def scope(self) -> Iterator[None]:

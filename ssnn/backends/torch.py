@@ -15,7 +15,7 @@ class TorchBackend(Backend):
 
     name = "torch"
     library = "torch"
-    kinds = ("cpu", "cuda")
+    device_kinds = ("cpu", "cuda")
 
     @classmethod
     def install(cls) -> str:
@@ -35,7 +35,8 @@ class TorchBackend(Backend):
         if torch.cuda.is_available():
             return None
         if torch.version.cuda is None:
-            return "on the CPU only: this build of torch has no CUDA", "python -m pip install --force-reinstall torch"
+            remedy = nvidia.remedy("python -m pip install --force-reinstall torch")
+            return "on the CPU only: this build of torch has no CUDA", remedy
         return f"on the CPU only: {nvidia.NO_DEVICE}", nvidia.NEEDS_DEVICE
 
     def asarray(self, array: npt.NDArray[Any]) -> Array:
@@ -48,12 +49,15 @@ class TorchBackend(Backend):
         host: npt.NDArray[Any] = array.cpu().numpy()
         return host
 
-    def running_on(self) -> tuple[str, int | None]:
+    def device_name(self) -> str:
         import torch
 
-        if self.device == "cpu":
-            return self.device, self.threads or torch.get_num_threads()
-        return f"{self.device} ({torch.cuda.get_device_name(self.device)})", None
+        return self.device if self.device == "cpu" else f"{self.device} ({torch.cuda.get_device_name(self.device)})"
+
+    def thread_count(self) -> int | None:
+        import torch
+
+        return self.threads or torch.get_num_threads() if self.device == "cpu" else None
 
     def synchronize(self, values: Any) -> None:
         import torch
@@ -72,7 +76,7 @@ class TorchBackend(Backend):
             with torch.inference_mode():
                 yield
         except RuntimeError as error:
-            if "memory" in str(error):
+            if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
                 raise MemoryError(str(error).splitlines()[0]) from error
             raise
         finally:

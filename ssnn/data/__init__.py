@@ -71,7 +71,8 @@ def load(
     source : {"auto", "mnist", "synthetic"}
         "auto" takes MNIST where it can be had, else synthetic digits.
     directory : path, optional
-        A folder with MNIST's four files, looked at before the per-user cache and the mirrors.
+        A folder with MNIST's four files, looked at before the per-user cache and the mirrors. SSNN_DATA_DIR
+        is for the command line, and not read here.
     digits : (int, int)
         Which digits are class 0 and class 1. Synthetic ones are drawn as 0 and 1 only.
     progressbar : bool
@@ -86,23 +87,24 @@ def load(
     """
     if source not in SOURCES:
         raise UsageError(f"unknown data {source!r}; choose one of {', '.join(SOURCES)}")
-    if len(set(digits)) != 2 or not all(0 <= digit <= 9 for digit in digits):
-        raise UsageError(f"digits {digits[0]} and {digits[1]}: two different ones of 0 … 9 are needed")
+    if len(digits) != 2 or digits[0] == digits[1] or not all(0 <= digit <= 9 for digit in digits):
+        raise UsageError(f"digits {', '.join(map(str, digits))}: two different ones of 0 … 9 are needed")
     started = time.perf_counter()
     if source == "synthetic":
-        return _synthetic(digits, "drawn by the program", started)
-    try:
-        return _mnist(None if directory is None else Path(directory), digits, progressbar, started)
-    except mnist.UnavailableError as error:
-        if source == "mnist":
-            raise
-        return _synthetic(digits, f"drawn by the program, because {error}", started)
+        name, origin, train, test = _synthetic(digits, "drawn by the program")
+    else:
+        try:
+            name, origin, train, test = _mnist(None if directory is None else Path(directory), digits, progressbar)
+        except mnist.UnavailableError as error:
+            if source == "mnist":
+                raise
+            name, origin, train, test = _synthetic(digits, f"drawn by the program, because {error}")
+    return Digits(name, origin, digits, train, test, seconds=time.perf_counter() - started)
 
 
-def _mnist(directory: Path | None, digits: tuple[int, int], progressbar: bool, started: float) -> Digits:
+def _mnist(directory: Path | None, digits: tuple[int, int], progressbar: bool) -> tuple[str, str, Samples, Samples]:
     files = mnist.load(directory, progressbar)
-    train, test = _select(files.train, digits), _select(files.test, digits)
-    return Digits("mnist", str(files.folder), digits, train, test, time.perf_counter() - started)
+    return "mnist", str(files.folder), _select(files.train, digits), _select(files.test, digits)
 
 
 def _select(part: mnist.Part, digits: tuple[int, int]) -> Samples:
@@ -113,11 +115,13 @@ def _select(part: mnist.Part, digits: tuple[int, int]) -> Samples:
     return Samples(part.pixels[wanted], (part.labels[wanted] == digits[1]).astype(np.uint8))
 
 
-def _synthetic(digits: tuple[int, int], origin: str, started: float) -> Digits:
+def _synthetic(digits: tuple[int, int], origin: str) -> tuple[str, str, Samples, Samples]:
     if set(digits) != {0, 1}:
         raise DataError(f"synthetic digits are 0 and 1 only, not {digits[0]} and {digits[1]} ({origin})")
-    samples = {}
-    for part, counts in MNIST_COUNTS.items():
-        pixels, drawn = strokes.draw(*counts, seed=SYNTHETIC_SEEDS[part])
-        samples[part] = Samples(pixels, (drawn == digits[1]).astype(np.uint8))
-    return Digits("synthetic", origin, digits, samples["train"], samples["test"], time.perf_counter() - started)
+    train, test = (_draw(digits, *MNIST_COUNTS[part], SYNTHETIC_SEEDS[part]) for part in ("train", "test"))
+    return "synthetic", origin, train, test
+
+
+def _draw(digits: tuple[int, int], zeros: int, ones: int, seed: int) -> Samples:
+    pixels, drawn = strokes.draw(zeros, ones, seed)
+    return Samples(pixels, (drawn == digits[1]).astype(np.uint8))

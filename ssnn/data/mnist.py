@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -15,7 +15,10 @@ import numpy.typing as npt
 from ssnn.data import idx
 from ssnn.errors import DataError
 
-SHA256 = {
+if TYPE_CHECKING:
+    import requests
+
+FILES = {  # name: SHA-256, in the order in which _read takes them
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
@@ -77,11 +80,11 @@ def load(directory: Path | None = None, progressbar: bool = False) -> Mnist:
     DataError
         If a file is there but wrong.
     """
-    if directory is not None and any(_find(directory, name) for name in SHA256):
+    if directory is not None and any(_find(directory, name) for name in FILES):
         return _read(directory)
     cache = _cache()
     missing = []
-    for name in SHA256:
+    for name in FILES:
         if (cache / name).exists():
             _check_hash(cache / name)
         else:
@@ -93,7 +96,7 @@ def load(directory: Path | None = None, progressbar: bool = False) -> Mnist:
 
 
 def _read(folder: Path) -> Mnist:
-    train_images, train_labels, test_images, test_labels = (_find(folder, name) or folder / name for name in SHA256)
+    train_images, train_labels, test_images, test_labels = (_find(folder, name) or folder / name for name in FILES)
     return Mnist(_read_part(train_images, train_labels), _read_part(test_images, test_labels), folder)
 
 
@@ -131,20 +134,20 @@ def _check_hash(path: Path) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    if found != SHA256[path.name]:
+    if found != FILES[path.name]:
         raise DataError(f"{path}: damaged: its SHA-256 is not that of MNIST; delete it to have it downloaded anew")
 
 
 def _download(names: list[str], cache: Path, searched: list[str], progressbar: bool) -> None:
     """Bring these files into the cache, each whole and with the right hash, or raise `UnavailableError`."""
-    answers = _ask(MIRRORS, names[0])
-    failures = [f"{_host(mirror)}: {failure}" for mirror, failure in answers.items() if failure]
+    mirrors, failures = _ask(MIRRORS, names[0])
     for name in names:
-        for mirror in [mirror for mirror, failure in answers.items() if not failure]:
-            failure = _retrieve(mirror, name, cache, progressbar)
-            if not failure:
+        for mirror in mirrors:
+            try:
+                _retrieve(mirror, name, cache, progressbar)
                 break
-            failures.append(f"{_host(mirror)}: {name}: {failure}")
+            except _RetrieveError as error:
+                failures.append(f"{_host(mirror)}: {name}: {error}")
         else:
             raise UnavailableError(
                 f"MNIST is not in {' or '.join(searched)} and cannot be downloaded ({'; '.join(failures)}); "
@@ -152,8 +155,8 @@ def _download(names: list[str], cache: Path, searched: list[str], progressbar: b
             )
 
 
-def _ask(mirrors: Iterable[str], name: str) -> dict[str, str]:
-    """Ask all mirrors at once whether they serve this file: why each of them does not, "" where it does."""
+def _ask(mirrors: Iterable[str], name: str) -> tuple[list[str], list[str]]:
+    """Ask all mirrors at once for this file: those that serve it, in their order, and why the others do not."""
     import requests
 
     answers = dict.fromkeys(mirrors, f"no answer in {CONNECT_SECONDS:.0f} s")
@@ -172,28 +175,32 @@ def _ask(mirrors: Iterable[str], name: str) -> dict[str, str]:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return dict(answers)
+    failures = {mirror: failure for mirror, failure in answers.items() if failure}
+    willing = [mirror for mirror in answers if mirror not in failures]
+    return willing, [f"{_host(mirror)}: {failure}" for mirror, failure in failures.items()]
 
 
-def _retrieve(mirror: str, name: str, cache: Path, progressbar: bool) -> str:
-    """Download one file: why it could not be had, "" where it was."""
+class _RetrieveError(Exception):
+    """Why one file could not be had from one mirror."""
+
+
+def _retrieve(mirror: str, name: str, cache: Path, progressbar: bool) -> None:
     import pooch
     import requests
 
     pooch.get_logger().setLevel("WARNING")
     downloader = pooch.HTTPDownloader(progressbar=progressbar, timeout=(CONNECT_SECONDS, READ_SECONDS))
     try:
-        pooch.retrieve(mirror + name, f"sha256:{SHA256[name]}", fname=name, path=cache, downloader=downloader)
+        pooch.retrieve(mirror + name, f"sha256:{FILES[name]}", fname=name, path=cache, downloader=downloader)
     except requests.RequestException as error:
-        return _reason(error)
+        raise _RetrieveError(_reason(error)) from None
     except OSError as error:
-        return f"{cache} cannot be written ({error.strerror})"
+        raise _RetrieveError(f"{cache} cannot be written ({error.strerror})") from None
     except ValueError:
-        return "wrong SHA-256"
-    return ""
+        raise _RetrieveError("wrong SHA-256") from None
 
 
-def _reason(error: Any) -> str:
+def _reason(error: "requests.RequestException") -> str:
     import requests
 
     if isinstance(error, requests.HTTPError):

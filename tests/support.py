@@ -1,0 +1,35 @@
+"""What must run, and how a test skips that cannot."""
+
+import os
+
+import pytest
+
+from ssnn import backends
+from ssnn.errors import BackendError
+
+REQUIRABLE = {"mnist", *backends.BUILT_IN}
+REQUIRED = set(os.environ.get("SSNN_REQUIRE", "").split(",")) - {""}
+BACKENDS = [
+    name if name == "numpy" else pytest.param(name, marks=getattr(pytest.mark, name)) for name in backends.BUILT_IN
+]
+
+
+def skip(what: str, reason: str) -> None:
+    """Skip visibly, or fail where SSNN_REQUIRE says that this must run."""
+    if what in REQUIRED:
+        pytest.fail(f"SSNN_REQUIRE names {what}, but {reason}")
+    pytest.skip(reason)
+
+
+def import_or_skip(library: str):
+    try:
+        return __import__(library)
+    except ImportError:
+        return skip(library, f"{library} is not installed")
+
+
+def open_or_skip(name: str, **options) -> backends.Backend:
+    try:
+        return backends.open_backend(name, **options)
+    except BackendError as error:
+        return skip(name, str(error))
