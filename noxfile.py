@@ -4,19 +4,25 @@ Where nothing can be installed, `nox --no-venv` runs them with what is there. Th
 SSNN_DATA_DIR; what SSNN_REQUIRE names (for instance mnist,jax) must run and may not skip.
 """
 
+import os
+import shutil
 import tomllib
 from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests"]
+REQUIRED = os.environ.get("SSNN_REQUIRE", "")
+HAS_GPU = shutil.which("nvidia-smi") is not None
+
+nox.options.sessions = ["lint", "types", "tests", *(["tests_torch"] if "torch" in REQUIRED else [])]
 nox.options.error_on_missing_interpreters = True
 
 PACKAGES = {
     "numpy": ["-e", ".[test]"],
     "strict": ["-e", ".[strict,test]"],
     "jax": ["-e", ".[jax,test]"],
-    "cupy": ["-e", ".[test]", "cupy-cuda12x"],  # without the CUDA libraries, which only a GPU has a use for
+    # The CUDA libraries are large, and of use only to a GPU.
+    "cupy": ["-e", ".[cuda12,test]"] if HAS_GPU else ["-e", ".[test]", "cupy-cuda12x"],
 }
 NO_OTHER_LIBRARY = "not (cupy or jax or strict or torch)"
 
@@ -52,7 +58,7 @@ def tests(session: nox.Session, backend: str) -> None:
 
 @nox.session
 def tests_torch(session: nox.Session) -> None:
-    """The tests of PyTorch: no default, because it is large; pinned, to get a build of known size."""
+    """The tests of PyTorch: run only when asked for, because it is large; pinned, to get a build of known size."""
     install(session, "torch==2.13.0")
     install(session, "-e", ".[torch,test]")
     session.run("pytest", "-m", "torch", *session.posargs)

@@ -2,11 +2,11 @@
 
 import argparse
 import importlib
-import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import ssnn
-from ssnn.command import Parser, command
+from ssnn.command import Parser, command, leave
 
 COMMANDS = {
     "train": ("ssnn.train", "train a network"),
@@ -28,5 +28,10 @@ def main(argv: Sequence[str]) -> int:
     return exit_code
 
 
+def run() -> NoReturn:
+    """Be the console script."""
+    leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -4,11 +4,14 @@ Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not u
 130 interrupted.
 """
 
+import _thread
 import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -45,8 +48,9 @@ def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main
     def decorate(function: Callable[[Sequence[str]], int | None]) -> Main:
         def main(arguments: Sequence[str] | None = None) -> int:
             try:
-                exit_code = function(sys.argv[1:] if arguments is None else arguments)
-                sys.stdout.flush()
+                with _streams(), _no_lost_interrupt():
+                    exit_code = function(sys.argv[1:] if arguments is None else arguments)
+                    sys.stdout.flush()
                 return exit_code or 0
             except SsnnError as error:
                 return _fail(name, f"error: {error}", error.exit_code)
@@ -54,14 +58,51 @@ def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main
                 return _fail(name, f"error: not enough memory: {error}; try fewer neurons or samples", 1)
             except KeyboardInterrupt:
                 return _fail(f"\n{name}", "interrupted", INTERRUPTED)
-            except BrokenPipeError:  # whoever read our output went away: nothing is left to tell, not even at exit
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 1
+            except OSError as error:  # nothing else is read or written that has no error of its own
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it is lost
+                gone = isinstance(error, BrokenPipeError)  # whoever read our output, and needs no message
+                return 1 if gone else _fail(name, f"error: output cannot be written ({error.strerror})", 1)
 
         main.__doc__ = function.__doc__
         return main
 
     return decorate
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process.
+
+    After Ctrl-C at once: a library may still compute in threads that must not outlive the interpreter.
+    """
+    if exit_code == INTERRUPTED:
+        os._exit(exit_code)
+    sys.exit(exit_code)
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Let nobody trip over standard streams that are closed."""
+    with open(os.devnull, "w") as nowhere:
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        yield
+
+
+@contextmanager
+def _no_lost_interrupt() -> Iterator[None]:
+    """Raise Ctrl-C once more where it falls into a callback of the garbage collector, which would swallow it."""
+    tell = sys.unraisablehook
+
+    def again(unraisable: "sys.UnraisableHookArgs") -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            tell(unraisable)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = tell
 
 
 def check_writable(path: str) -> None:
@@ -97,10 +138,10 @@ def write_json(path: str, content: dict[str, Any]) -> None:
     if path == "-":
         sys.stdout.write(text)
         return
-    target = Path(path).resolve()
     try:
-        if target.exists() and not target.is_file():  # a device or a pipe, which must not be replaced
-            target.write_text(text)
+        target = Path(path).resolve()
+        if not _replaceable(path):
+            Path(path).write_text(text)
             return
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         try:
@@ -110,8 +151,18 @@ def write_json(path: str, content: dict[str, Any]) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise SsnnError(f"{path} cannot be written ({error.strerror})") from None
+    except RuntimeError:  # from resolve, in older versions of Python
+        raise SsnnError(f"{path} cannot be written (a loop of links)") from None
+
+
+def _replaceable(path: str) -> bool:
+    """Whether a new file may take the place of this one: not of a device, a pipe or a file behind a /dev name."""
+    target = Path(path)
+    special = target.is_relative_to("/dev") or (target.exists() and not target.is_file())
+    return not special and os.access(target.resolve().parent, os.W_OK)
 
 
 def _fail(name: str, message: str, exit_code: int) -> int:
-    print(f"{name}: {message}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"{name}: {message}", file=sys.stderr, flush=True)
     return exit_code

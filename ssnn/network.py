@@ -57,6 +57,8 @@ def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
     """
     if not network:
         raise ValueError("a network needs at least one layer, got ()")
+    if X.ndim != 2:
+        raise ValueError(f"inputs X {tuple(X.shape)} do not fit weights W {tuple(network[0].W.shape)}: X is (n0, m)")
     A = [X]
     for layer in network[:-1]:
         A.append(relu(_affine(layer, A[-1], network[0])))
@@ -126,7 +128,7 @@ def misclassified(network: Network, X: Array, Y: Array) -> Array:
 
 def _affine(layer: Layer, A: Array, first: Layer) -> Array:
     W, b = layer
-    if W.ndim < 2 or A.ndim < 2 or W.shape[-1] != A.shape[-2]:
+    if W.ndim < 2 or W.shape[-1] != A.shape[-2]:
         raise ValueError(f"weights W {tuple(W.shape)} do not fit inputs A {tuple(A.shape)}: W @ A needs n_in rows")
     if tuple(b.shape) != (*W.shape[:-1], 1):
         raise ValueError(f"biases b {tuple(b.shape)} do not fit weights W {tuple(W.shape)}: b is (..., n_out, 1)")

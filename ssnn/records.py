@@ -10,6 +10,8 @@ from ssnn.errors import UsageError
 from ssnn.network import Network
 from ssnn.standardize import CONSTANT_FEATURES, Standardization
 
+LARGEST = 2**31 - 1  # array libraries count in 32 bits
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -41,6 +43,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.hidden, tuple):
             raise UsageError(f"hidden layers {self.hidden}: a tuple of neurons per layer is needed")
+        if any(neurons > LARGEST for neurons in self.hidden) or self.iterations > LARGEST:
+            raise UsageError(f"neurons and iterations: at most {LARGEST} are possible")
         if any(neurons < 1 for neurons in self.hidden):
             raise UsageError(
                 f"hidden layers {self.hidden}: each needs at least 1 neuron; 0 alone means no hidden layer"

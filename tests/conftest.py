@@ -39,7 +39,8 @@ def no_outside_world(monkeypatch, tmp_path):
     """No test reaches a mirror, reads the user's cache or inherits the user's choices."""
     monkeypatch.setattr(mnist, "MIRRORS", ())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for choice in ("SSNN_BACKEND", "SSNN_DATA_DIR"):
+    monkeypatch.setenv("NO_PROXY", "*")
+    for choice in ("SSNN_BACKEND", "SSNN_DATA_DIR", "JAX_ENABLE_X64", "TQDM_DISABLE"):
         monkeypatch.delenv(choice, raising=False)
 
 

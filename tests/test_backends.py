@@ -97,7 +97,8 @@ def test_an_unknown_backend_is_refused_with_the_known_ones():
         ({"dtype": "float16"}, UsageError, "unknown dtype 'float16'; choose one of float32, float64"),
         ({"precision": "low"}, UsageError, "unknown precision 'low'; choose one of highest, tf32"),
         ({"precision": "tf32"}, UsageError, "numpy has no tf32"),
-        ({"threads": 0}, UsageError, "0 threads: at least 1"),
+        ({"threads": 0}, UsageError, "0 threads: choose 1 … 1024"),
+        ({"threads": 1025}, UsageError, "1025 threads: choose 1 … 1024"),
         ({"device": "tpu"}, UsageError, "numpy never runs on 'tpu', only on cpu"),
         ({"device": "cuda:x"}, UsageError, "numpy never runs on 'cuda:x', only on cpu"),
         ({"device": "cpu:1"}, UsageError, "numpy never runs on 'cpu:1', only on cpu"),
@@ -134,7 +135,7 @@ def test_a_library_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
     (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so.13:\\n cannot open')")
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(BackendError, match=r"import cupy fails: libcudart.so.13: cannot open"):
+    with pytest.raises(BackendError, match=r"cupy fails: libcudart.so.13: cannot open"):
         backends.open_backend("cupy")
 
 
@@ -273,6 +274,22 @@ def test_threads_of_jax_are_set_before_it_starts():
     assert "use a new process" in run_python(refused, NPROC="")
 
 
+@pytest.mark.jax
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+def test_jax_told_to_use_what_is_not_there_is_not_usable(platform):
+    if open_or_skip("jax").device != "cpu":
+        pytest.skip("there is a device")
+    code = "from ssnn.backends import available; print([(a.usable, a.reason) for a in available() if a.name == 'jax'])"
+    assert run_python(code, JAX_PLATFORMS=platform) == "[(False, 'it finds no device')]"
+
+
+@pytest.mark.jax
+def test_a_count_of_threads_that_is_none_is_passed_over():
+    import_or_skip("jax")
+    code = "from ssnn.backends import open_backend; print(open_backend('jax').describe().threads)"
+    assert int(run_python(code, NPROC="abc")) >= 1
+
+
 @pytest.mark.torch
 def test_threads_of_torch_are_held_only_while_it_computes_for_us():
     torch = import_or_skip("torch")
@@ -362,7 +379,7 @@ def test_a_backend_that_breaks_when_asked_hides_no_other(entry_points):
     entry_points(third="test_backends:BrokenBackend")
     *ours, third = backends.available()
     assert ours[0].usable
-    assert (third.usable, third.reason) == (False, "its driver is gone")
+    assert (third.usable, third.reason) == (False, "numpy fails: its driver is gone")
 
 
 def test_the_table_shows_every_backend(capsys, monkeypatch):

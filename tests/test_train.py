@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import json
 import os
 import pty
@@ -7,12 +8,14 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support import BACKENDS, open_or_skip
 
+from ssnn.command import command
 from ssnn.train import main
 
 QUICK = ["--data", "synthetic", "--iterations", "20"]
@@ -117,7 +120,7 @@ def test_json_goes_into_a_pipe_and_leaves_it_there(tmp_path):
 @pytest.fixture
 def no_training(monkeypatch):
     """Mistakes of usage are told before anything is computed."""
-    monkeypatch.setattr("ssnn.train.train", None)
+    monkeypatch.setattr("ssnn.session.train", None)
 
 
 @pytest.mark.usefixtures("no_training")
@@ -138,7 +141,9 @@ def no_training(monkeypatch):
         ("--precision low", "unknown precision 'low'; choose one of highest, tf32"),
         ("--precision tf32", "numpy has no tf32; leave the precision at 'highest'"),
         ("--device gpu", "numpy never runs on 'gpu', only on cpu"),
-        ("--threads 0", "0 threads: at least 1 is needed"),
+        ("--threads 0", "0 threads: choose 1 … 1024"),
+        ("--threads 99999999999999999999", "99999999999999999999 threads: choose 1 … 1024"),
+        ("--hidden 99999999999999999999", "neurons and iterations: at most 2147483647 are possible"),
         ("--data cifar", "unknown data 'cifar'; choose one of auto, mnist, synthetic"),
         ("--digits 3 3", "digits 3, 3: two different ones of 0 … 9 are needed"),
         ("--json /nowhere/result.json", "/nowhere/result.json cannot be written: there is no folder /nowhere"),
@@ -185,7 +190,7 @@ def test_a_run_that_diverges_exits_with_1_and_one_line(capsys):
 
 
 def test_too_little_memory_exits_with_1_and_one_line(capsys):
-    assert main([*QUICK, "--quiet", "--hidden", str(10**12)]) == 1
+    assert main([*QUICK, "--quiet", "--hidden", str(10**9)]) == 1
     err = capsys.readouterr().err
     assert re.fullmatch(r"ssnn train: error: not enough memory: .*; try fewer neurons or samples\n", err)
 
@@ -207,15 +212,52 @@ def start(*arguments, **options):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
 
 
-def test_ctrl_c_exits_with_130_and_no_traceback():
-    with start("--iterations", "1000000", "--hidden", "1", stderr=subprocess.PIPE) as process:
-        assert process.stderr.readline().startswith("numpy")
+@pytest.mark.parametrize("name", BACKENDS)
+def test_ctrl_c_exits_with_130_and_no_traceback(name):
+    """A progress step takes minutes here: Ctrl-C is heard within it."""
+    open_or_skip(name)
+    arguments = ("--backend", name, "--iterations", "2000000", "--hidden", "1")
+    with start(*arguments, stderr=subprocess.PIPE) as process:
+        while not process.stderr.readline().startswith("synthetic"):
+            pass
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
-    assert err.endswith("\nssnn train: interrupted\n")
-    assert "Traceback" not in err
+    assert err == "\nssnn train: interrupted\n"
+
+
+def test_ctrl_c_that_falls_into_the_garbage_collector_is_not_lost():
+    @command("test")
+    def collect(_):
+        def callback(*_):
+            gc.callbacks.remove(callback)
+            raise KeyboardInterrupt
+
+        gc.callbacks.append(callback)
+        gc.collect()
+        time.sleep(60)
+
+    assert collect([]) == 130
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", "--json - >/dev/full"])
+def test_standard_output_that_cannot_be_written_is_told(redirection):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    shell = f"exec '{sys.executable}' -m ssnn.train {' '.join(QUICK)} --quiet {redirection}"
+    process = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1] == ("ssnn train: error: output cannot be written (No space left on device)")
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_standard_streams_are_no_error(redirection):
+    shell = f"exec '{sys.executable}' -m ssnn.train {' '.join(QUICK)} {redirection}"
+    process = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert process.returncode == 0
+    assert "Traceback" not in process.stderr
 
 
 def test_a_terminal_gets_a_progress_bar():

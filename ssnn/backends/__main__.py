@@ -1,11 +1,10 @@
 """Which backends can run here, and what the others lack: `python -m ssnn.backends`, or `ssnn backends`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from ssnn.backends import Availability, available
-from ssnn.command import Parser, check_writable, command, write_json
+from ssnn.command import Parser, check_writable, command, leave, write_json
 
 HEADINGS = ("backend", "usable", "library", "version", "devices")
 
@@ -41,4 +40,4 @@ def _row(backend: Availability) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

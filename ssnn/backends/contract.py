@@ -17,6 +17,7 @@ Array = Any
 Step = Callable[[Any, Array, Array, Array, Array], tuple[Any, Array]]
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
+MOST_THREADS = 1024  # with far more than there are cores, libraries crash or hang
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Options:
             raise UsageError(f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
         if self.precision == "tf32" and self.dtype != "float32":
             raise UsageError(f"tf32 is a precision of float32, not of {self.dtype}")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"{self.threads} threads: at least 1 is needed")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise UsageError(f"{self.threads} threads: choose 1 … {MOST_THREADS}")
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,12 @@ class Backend(ABC):
         """What this backend offers here."""
         try:
             module = importlib.import_module(cls.library)
+            devices = cls.devices()
+            reason, remedy = cls.lacks() or (None, None)
         except Exception as error:  # a library that is installed and broken fails in ways of its own
             absent = isinstance(error, ModuleNotFoundError) and error.name == cls.library
-            failure = f"{cls.library} is not installed" if absent else f"import {cls.library} fails: {_one_line(error)}"
+            failure = f"{cls.library} is not installed" if absent else f"{cls.library} fails: {_one_line(error)}"
             return Availability(cls.name, library=cls.library, reason=failure, remedy=cls.install())
-        devices = cls.devices()
-        reason, remedy = cls.lacks() or (None, None)
         return Availability(
             cls.name,
             usable=bool(devices),

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from ssnn.backends import nvidia
 from ssnn.backends.contract import Array, Backend, Options, Program, Step
 from ssnn.errors import BackendError
 
+POLL = 0.01  # of the time waited so far: how long to sleep before looking again
 THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
 
 
@@ -47,12 +49,15 @@ class JaxBackend(Backend):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        return (*(f"cuda:{index}" for index in range(len(_gpus()))), "cpu")
+        gpus = tuple(f"cuda:{index}" for index in range(len(_devices("gpu"))))
+        return (*gpus, "cpu") if _devices("cpu") else gpus
 
     @classmethod
     def lacks(cls) -> tuple[str, str] | None:
-        if _gpus():
+        if _devices("gpu"):
             return None
+        if not _devices("cpu"):
+            return "it finds no device", "JAX_PLATFORMS left unset, or naming a platform that is here"
         if importlib.util.find_spec("jax_plugins") is None:
             remedy = nvidia.remedy('python -m pip install --upgrade "jax[cuda{cuda}]"')
             return "on the CPU only: jax is installed without CUDA", remedy
@@ -65,6 +70,7 @@ class JaxBackend(Backend):
             return jax.device_put(array, self._jax_device())
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
+        self.synchronize(array)
         return np.asarray(array)
 
     def device_name(self) -> str:
@@ -79,6 +85,10 @@ class JaxBackend(Backend):
     def synchronize(self, values: Any) -> None:
         import jax
 
+        started = time.perf_counter()
+        for array in jax.tree.leaves(values):
+            while not array.is_ready():  # JAX's own way to wait does not hear Ctrl-C
+                time.sleep((time.perf_counter() - started) * POLL)
         jax.block_until_ready(values)
 
     @contextmanager
@@ -87,7 +97,11 @@ class JaxBackend(Backend):
 
         precision = "tensorfloat32" if self.precision == "tf32" else "highest"
         try:
-            with jax.enable_x64(self.dtype == "float64"), jax.default_matmul_precision(precision):
+            with (
+                jax.enable_x64(self.dtype == "float64"),
+                jax.default_matmul_precision(precision),
+                np.errstate(over="ignore"),  # of a learning rate that float32 cannot hold: the cost tells
+            ):
                 yield
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" in str(error):
@@ -110,17 +124,16 @@ class JaxBackend(Backend):
     def _jax_device(self) -> Any:
         import jax
 
-        if self.device == "cpu":
-            return jax.devices("cpu")[0]
-        return _gpus()[int(self.device.removeprefix("cuda:"))]
+        kind, _, index = self.device.partition(":")
+        return jax.devices(kind)[int(index or 0)]
 
 
-def _gpus() -> list[Any]:
+def _devices(kind: str) -> list[Any]:
     import jax
 
     try:
-        return list(jax.devices("gpu"))
-    except RuntimeError:
+        return list(jax.devices(kind))
+    except (RuntimeError, AssertionError):  # the latter where JAX_PLATFORMS names what is not there
         return []
 
 

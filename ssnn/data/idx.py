@@ -61,6 +61,8 @@ def _read(path: Path, magic: int, dimensions: int) -> npt.NDArray[np.uint8]:
     found, *shape = header.unpack_from(content)
     if found != magic:
         raise DataError(f"{path}: magic number 0x{found:08x} where 0x{magic:08x} is expected: not such an IDX file")
+    if 0 in shape:
+        raise DataError(f"{path}: empty: its header gives the dimensions {' x '.join(map(str, shape))}")
     missing = header.size + prod(shape) - len(content)
     if missing > 0:
         raise DataError(f"{path}: truncated: {missing} bytes missing of the {prod(shape)} that its header promises")

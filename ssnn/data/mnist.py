@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -14,9 +13,6 @@ import numpy.typing as npt
 
 from ssnn.data import idx
 from ssnn.errors import DataError
-
-if TYPE_CHECKING:
-    import requests
 
 FILES = {  # name: SHA-256, in the order in which _read takes them
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -165,7 +161,7 @@ def _ask(mirrors: Iterable[str], name: str) -> tuple[list[str], list[str]]:
         try:
             requests.head(mirror + name, timeout=CONNECT_SECONDS, allow_redirects=True).raise_for_status()
             answers[mirror] = ""
-        except requests.RequestException as error:
+        except (requests.RequestException, OSError) as error:  # the latter for certificates that are not there
             answers[mirror] = _reason(error)
 
     # Threads, because a name lookup has no time limit of its own; daemons, so that none outlives the program.
@@ -195,19 +191,21 @@ def _retrieve(mirror: str, name: str, cache: Path, progressbar: bool) -> None:
     except requests.RequestException as error:
         raise _RetrieveError(_reason(error)) from None
     except OSError as error:
-        raise _RetrieveError(f"{cache} cannot be written ({error.strerror})") from None
+        raise _RetrieveError(f"{cache} cannot be written ({error.strerror or error})") from None
     except ValueError:
         raise _RetrieveError("wrong SHA-256") from None
 
 
-def _reason(error: "requests.RequestException") -> str:
+def _reason(error: OSError) -> str:
     import requests
 
     if isinstance(error, requests.HTTPError):
         return f"HTTP status {error.response.status_code}"
     if isinstance(error, requests.Timeout):
         return "no answer in time"
-    return "no connection"
+    if isinstance(error, requests.RequestException):
+        return "no connection"
+    return str(error)
 
 
 def _host(mirror: str) -> str:
