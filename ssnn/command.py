@@ -163,6 +163,6 @@ def _replaceable(path: str) -> bool:
 
 
 def _fail(name: str, message: str, exit_code: int) -> int:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # the latter where standard error was closed from the start
         print(f"{name}: {message}", file=sys.stderr, flush=True)
     return exit_code

@@ -252,6 +252,11 @@ def test_standard_output_that_cannot_be_written_is_told(redirection):
     assert "Traceback" not in process.stderr
 
 
+def test_an_error_keeps_its_exit_code_where_nobody_can_read_it():
+    shell = f"exec '{sys.executable}' -m ssnn.train --iterations 0 2>&-"
+    assert subprocess.run(["sh", "-c", shell], capture_output=True, check=False).returncode == 2
+
+
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_standard_streams_are_no_error(redirection):
     shell = f"exec '{sys.executable}' -m ssnn.train {' '.join(QUICK)} {redirection}"
