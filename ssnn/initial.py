@@ -32,5 +32,5 @@ def initial_network(sizes: Sequence[int], seed: int, features: npt.NDArray[np.in
     generator = np.random.RandomState(seed)
     layers = [Layer(W=generator.randn(n_out, n_in) * SCALE, b=np.zeros((n_out, 1))) for n_in, n_out in pairwise(sizes)]
     if features is not None:
-        layers[0] = layers[0]._replace(W=layers[0].W[:, features])
+        layers[0] = layers[0]._replace(W=layers[0].W.take(features, axis=1))
     return tuple(layers)

@@ -1,4 +1,4 @@
-"""The article's network: forward pass, cost, gradients and one step of gradient descent.
+"""The article's network: forward pass, cost, gradients and the update of gradient descent.
 
 Every function is pure and uses the Python Array API standard alone, so that the same lines run on NumPy,
 CuPy, JAX, PyTorch and whatever else speaks the standard. The notation is the article's:
@@ -12,6 +12,10 @@ CuPy, JAX, PyTorch and whatever else speaks the standard. The notation is the ar
 The last layer is one logistic neuron whose Z is the logit: positive where the network says 1. A network is
 a tuple of layers; with a single layer it is logistic regression. Leading axes ("...", the same in every layer)
 hold a stack of networks of one shape, trained side by side on the same samples.
+
+An iteration is `gradients`, then `update`. Cost and gradients are sums over the samples, so the samples may be
+cut into pieces: what the pieces give adds up to what the whole gives. Pieces of one length may come at once, as
+leading axes of X, Y and weight, which cost and gradients then have too; they broadcast against those of a stack.
 
 Shapes that do not fit raise a ValueError that names both.
 """
@@ -39,6 +43,12 @@ def relu(Z: Array) -> Array:
     return xp.maximum(Z, 0)
 
 
+def relu_derivative(A: Array) -> Array:
+    """relu'(Z) from A = relu(Z): 1 where Z > 0, which is where A > 0, else 0."""
+    xp = array_namespace(A)
+    return xp.astype(A > 0, A.dtype)
+
+
 def logistic(Z: Array) -> Array:
     """Logistic function σ(Z), the probability of class 1 for a logit Z."""
     xp = array_namespace(Z)
@@ -57,7 +67,7 @@ def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
     """
     if not network:
         raise ValueError("a network needs at least one layer, got ()")
-    if X.ndim != 2:
+    if X.ndim < 2:
         raise ValueError(f"inputs X {tuple(X.shape)} do not fit weights W {tuple(network[0].W.shape)}: X is (n0, m)")
     A = [X]
     for layer in network[:-1]:
@@ -67,7 +77,8 @@ def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
 
 def cost(Z: Array, Y: Array, weight: float | Array) -> Array:
     """Cross-entropy J (...) of the logits, in nats: -Σ weight [Y log σ(Z) + (1 - Y) log(1 - σ(Z))]."""
-    _check_classes(Y, Z)
+    if Y.ndim > Z.ndim or Y.shape[-2:] != Z.shape[-2:]:
+        raise ValueError(f"classes Y {tuple(Y.shape)} do not fit logits Z {tuple(Z.shape)}: both end in (1, m)")
     _check_shape("weight", weight, Y.shape)
     xp = array_namespace(Z)
     # The same with -log σ(Z) = log(1 + exp(-Z)) put in: nothing in it can overflow or take log(0).
@@ -84,6 +95,7 @@ def gradients(network: Network, X: Array, Y: Array, weight: float | Array) -> tu
     J : array (...)
         The cost itself.
     """
+    _check_classes(Y, X)
     A, Z = forward(network, X)
     J = cost(Z, Y, weight)
     xp = array_namespace(Z)
@@ -91,38 +103,30 @@ def gradients(network: Network, X: Array, Y: Array, weight: float | Array) -> tu
     gradient = []
     for k in reversed(range(len(network))):
         gradient.append(Layer(dZ @ A[k].mT, xp.sum(dZ, axis=-1, keepdims=True)))
-        if k > 0:  # relu'(Z) is 1 where Z > 0, which is where A > 0
-            dZ = xp.where(A[k] > 0, network[k].W.mT @ dZ, 0)
+        if k > 0:
+            dZ = (network[k].W.mT @ dZ) * relu_derivative(A[k])
     return tuple(reversed(gradient)), J
 
 
-def step(
-    network: Network, X: Array, Y: Array, weight: float | Array, learning_rate: float | Array
-) -> tuple[Network, Array]:
-    """One iteration of gradient descent, p ← p - learning_rate · dp for every parameter p.
+def update(network: Network, gradient: Network, learning_rate: float | Array) -> Network:
+    """Gradient descent, p ← p - learning_rate · dp for every parameter p.
 
     `learning_rate` is a number or an array (..., 1, 1), one for each network of a stack.
-
-    Returns
-    -------
-    network : tuple of Layer
-        The parameters after the step.
-    J : array (...)
-        The cost before the step.
     """
-    gradient, J = gradients(network, X, Y, weight)
-    _check_shape("learning_rate", learning_rate, (*J.shape, 1, 1))
-    updated = (
+    for layer, derivative in zip(network, gradient, strict=True):
+        if layer.W.shape != derivative.W.shape:
+            raise ValueError(f"gradient dW {tuple(derivative.W.shape)} does not fit weights W {tuple(layer.W.shape)}")
+    _check_shape("learning_rate", learning_rate, (*network[0].W.shape[:-2], 1, 1))
+    return tuple(
         Layer(W - learning_rate * dW, b - learning_rate * db)
         for (W, b), (dW, db) in zip(network, gradient, strict=True)
     )
-    return tuple(updated), J
 
 
 def misclassified(network: Network, X: Array, Y: Array) -> Array:
     """Which samples the network gets wrong, bool (..., 1, m): it says 1 where the logit is positive, σ(Z) > ½."""
+    _check_classes(Y, X)
     _, Z = forward(network, X)
-    _check_classes(Y, Z)
     return (Z > 0) != (Y > 0)
 
 
@@ -137,9 +141,10 @@ def _affine(layer: Layer, A: Array, first: Layer) -> Array:
     return W @ A + b
 
 
-def _check_classes(Y: Array, Z: Array) -> None:
-    if Z.ndim < 2 or Y.shape != Z.shape[-2:]:
-        raise ValueError(f"classes Y {tuple(Y.shape)} do not fit logits Z {tuple(Z.shape)}: both end in (1, m)")
+def _check_classes(Y: Array, X: Array) -> None:
+    wanted = (*X.shape[:-2], 1, *X.shape[-1:])
+    if tuple(Y.shape) != wanted:
+        raise ValueError(f"classes Y {tuple(Y.shape)} do not fit inputs X {tuple(X.shape)}: Y is {wanted}")
 
 
 def _check_shape(name: str, value: float | Array, wanted: tuple[int, ...]) -> None:

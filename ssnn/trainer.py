@@ -5,17 +5,18 @@ Nothing is printed here. Whoever wants to see progress hands in a function that 
 
 import math
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from ssnn.backends import Backend
 from ssnn.data import Digits, Samples
 from ssnn.errors import TrainingError
 from ssnn.initial import initial_network
-from ssnn.network import Array, Network, misclassified, step
+from ssnn.network import Array, Network, gradients, misclassified, update
 from ssnn.records import DataSummary, Progress, Report, Result, Score, Seconds, Settings
 from ssnn.standardize import Standardization, fit
 from ssnn.stopwatch import Stopwatch
-from ssnn.transfer import network_to_device, network_to_host, samples_to_device
+from ssnn.transfer import Batch, network_to_device, network_to_host, samples_to_device
 
 PROGRESS_STEPS = 20
 
@@ -50,13 +51,14 @@ def train(
     """
     settings = settings or Settings()
     watch = Stopwatch()
-    standardization, network, X, Y = prepare(digits, backend, settings, watch)
-    network, costs = _descend(backend, network, X, Y, settings, report, watch)
+    standardization, network, batch = prepare(digits, backend, settings, watch)
+    network, costs = _descend(backend, network, batch, settings, report, watch)
     trained = network_to_host(backend, network)
     if not _is_finite(trained):
         raise _diverged("a parameter is not finite", settings.iterations, settings)
-    test = samples_to_device(backend, standardization, digits.test, watch)
-    train_score, test_score = _judge(backend, network, X, Y, watch), _judge(backend, network, *test, watch)
+    train_score = _judge(backend, network, batch, len(digits.train), watch)
+    test = _to_device(backend, network, standardization, digits.test, watch)
+    test_score = _judge(backend, network, test, len(digits.test), watch)
     return Result(
         backend=backend.describe(),
         data=DataSummary(
@@ -86,37 +88,40 @@ def train(
 
 def prepare(
     digits: Digits, backend: Backend, settings: Settings, watch: Stopwatch
-) -> tuple[Standardization, Network, Array, Array]:
-    """What training starts from: the standardisation, and on the device the initial network, X and Y."""
+) -> tuple[Standardization, Network, Batch]:
+    """What training starts from: the standardisation, and on the device the initial network and the samples."""
     standardization = fit(digits.train.pixels, settings.constant_features)
     sizes = (digits.train.pixels.shape[1], *settings.hidden, 1)
     start = initial_network(sizes, settings.seed, standardization.features)
     with watch.measure("transfer"):
         network = network_to_device(backend, start)
-    X, Y = samples_to_device(backend, standardization, digits.train, watch)
-    return standardization, network, X, Y
+    return standardization, network, _to_device(backend, network, standardization, digits.train, watch)
 
 
 def score(backend: Backend, network: Network, standardization: Standardization, samples: Samples) -> Score:
     """Judge a trained network, given as NumPy arrays, on any images of its two digits."""
     watch = Stopwatch()
-    X, Y = samples_to_device(backend, standardization, samples, watch)
-    return _judge(backend, network_to_device(backend, network), X, Y, watch)
+    on_device = network_to_device(backend, network)
+    return _judge(
+        backend, on_device, _to_device(backend, network, standardization, samples, watch), len(samples), watch
+    )
+
+
+def _to_device(
+    backend: Backend, network: Network, standardization: Standardization, samples: Samples, watch: Stopwatch
+) -> Batch:
+    """Samples on the device, in pieces that suit the backend and this network."""
+    length = backend.piece_length(len(samples), max(math.prod(layer.W.shape) for layer in network))
+    return samples_to_device(backend, standardization, samples, length, watch)
 
 
 def _descend(
-    backend: Backend,
-    network: Network,
-    X: Array,
-    Y: Array,
-    settings: Settings,
-    report: Report | None,
-    watch: Stopwatch,
+    backend: Backend, network: Network, batch: Batch, settings: Settings, report: Report | None, watch: Stopwatch
 ) -> tuple[Network, tuple[float, ...]]:
     """All iterations, with a word from the device once per progress step."""
-    arguments = (X, Y, 1 / X.shape[1], float(settings.learning_rate))
+    arguments = (*batch, float(settings.learning_rate))
     steps = _progress_steps(settings.iterations)
-    loops = {k: backend.loop(step, k) for k in set(steps)}
+    loops = {k: backend.loop(gradients, update, k) for k in set(steps)}
     with watch.measure("compile"):
         for loop in loops.values():
             loop.prepare(network, *arguments)
@@ -156,9 +161,15 @@ def _diverged(what: str, iteration: int, settings: Settings) -> TrainingError:
     return TrainingError(f"{what} at iteration {iteration}; try a learning rate below {settings.learning_rate:g}")
 
 
-def _judge(backend: Backend, network: Network, X: Array, Y: Array, watch: Stopwatch) -> Score:
-    program = backend.compile(misclassified)
+def _judge(backend: Backend, network: Network, batch: Batch, samples: int, watch: Stopwatch) -> Score:
+    """Which of so many samples are wrong; those that fill up the last piece are not among them."""
+
+    def wrong_in(index: int, network: Network, X: Array, Y: Array) -> Array:
+        return misclassified(network, X[index, ...], Y[index, ...])
+
+    program = backend.compile(wrong_in)
+    arguments = network, batch.X, batch.Y
     with watch.measure("compile"):
-        program.prepare(network, X, Y)
-    wrong = backend.to_numpy(program(network, X, Y))
-    return Score(errors=tuple(wrong[0].nonzero()[0].tolist()), samples=wrong.shape[1])
+        program.prepare(0, *arguments)
+    wrong = [backend.to_numpy(program(index, *arguments)) for index in range(batch.X.shape[0])]
+    return Score(errors=tuple(np.concatenate(wrong, axis=1)[0, :samples].nonzero()[0].tolist()), samples=samples)

@@ -6,6 +6,7 @@ import pytest
 
 from ssnn import backends
 from ssnn.errors import BackendError
+from ssnn.network import gradients, update
 
 REQUIRABLE = {"mnist", *backends.BUILT_IN}
 REQUIRED = {name.strip() for name in os.environ.get("SSNN_REQUIRE", "").split(",")} - {""}
@@ -33,3 +34,14 @@ def open_or_skip(name: str, **options) -> backends.Backend:
         return backends.open_backend(name, **options)
     except BackendError as error:
         return skip(name, str(error))
+
+
+def step(network, X, Y, weight, learning_rate):
+    """One iteration on the whole batch at once: the network after it, and the cost before it."""
+    gradient, cost = gradients(network, X, Y, weight)
+    return update(network, gradient, learning_rate), cost
+
+
+def in_one_piece(backend: backends.Backend, X, Y):
+    """Samples as a batch (1, n0, m) of a backend's loop."""
+    return [backend.asarray(array[None]) for array in (X, Y, Y * 0 + 1 / Y.shape[1])]

@@ -3,23 +3,30 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import types
 from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
+from array_api_compat import array_namespace
 from support import BACKENDS, import_or_skip, open_or_skip
 
-from ssnn import backends
+from ssnn import backends, data
+from ssnn.agreement import disagreement, tolerance
 from ssnn.backends.__main__ import main
 from ssnn.backends.contract import Backend
 from ssnn.backends.cupy import CupyBackend
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import BackendError, UsageError
-from ssnn.network import step
+from ssnn.initial import initial_network
+from ssnn.network import gradients, update
 from ssnn.records import Settings
+from ssnn.standardize import Standardization
 from ssnn.stopwatch import Stopwatch
-from ssnn.trainer import prepare
+from ssnn.trainer import prepare, train
+from ssnn.transfer import network_to_device, network_to_host, samples_to_device
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -208,29 +215,79 @@ def test_arrays_come_back_as_they_went_in(name, dtype, random):
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_loop_is_so_many_steps(name):
-    """The step here is no training: it counts, so that a step too many or too few is seen."""
-    backend = open_or_skip(name)
+    """What is computed here is no training: it counts, so that an iteration or a piece too many is seen."""
+    backend = open_or_skip(name, dtype="float64")
 
-    def count(network, X, Y, weight, learning_rate):
-        return (network[0] + weight,), network[0] * learning_rate
+    def samples_and_network(network, X, Y, weight):
+        xp = array_namespace(X)
+        weighted = xp.sum(X * weight, axis=(-2, -1), keepdims=True)
+        return ((weighted,),), xp.sum(X, axis=(-2, -1)) + network[0][0][0, 0]
 
-    one = backend.asarray(np.ones((), np.float32))
-    (end,), costs = backend.loop(count, 4)((one,), one, one, 2.0, 10.0)
-    assert float(backend.to_numpy(end)) == 9
-    assert backend.to_numpy(costs).tolist() == [10, 30, 50, 70]
+    def add(network, gradient, learning_rate):
+        return ((network[0][0] + gradient[0][0] * learning_rate,),)
+
+    X = np.arange(3.0)[:, None, None] * np.ones((3, 2, 8))  # pieces of 2 features and 8 samples: 0, 1 and 2
+    batch = [backend.asarray(array) for array in (X, X[:, :1], X[:, :1] * 0 + 0.125)]
+    network = ((backend.asarray(np.ones((1, 1))),),)
+    ((end,),), costs = backend.loop(samples_and_network, add, 4)(network, *batch, 10.0)
+    assert backend.to_numpy(end).tolist() == [[1 + 4 * 10 * 6]]
+    np.testing.assert_allclose(backend.to_numpy(costs), [51, 231, 411, 591])
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("hidden", [(10,), (), (64,), (4, 3)])
+@pytest.mark.parametrize("samples", [1, 95, 97, 3000, 5001])
+def test_pieces_change_nothing_but_the_rounding(random, name, hidden, samples):
+    """However many samples there are, with or without some that fill up the last piece."""
+    backend = open_or_skip(name, dtype="float64")
+    digits = data.Samples(random.integers(0, 256, (samples, 784), np.uint8), random.integers(0, 2, samples, np.uint8))
+    standardization = Standardization(np.arange(2, 620), np.full(618, 100.0), np.full(618, 70.0), n_constant=0)
+    network = initial_network((618, *hidden, 1), seed=0)
+    length = backend.piece_length(samples, max(layer.W.size for layer in network))
+    batch = samples_to_device(backend, standardization, digits, length, Stopwatch())
+    assert batch.X.shape == (-(-samples // length), 618, length)
+    trained, costs = backend.loop(gradients, update, 3)(network_to_device(backend, network), *batch, 0.5)
+    X, Y = (digits.pixels[:, 2:620].T - 100.0) / 70.0, digits.labels[None].astype(float)
+    for cost in backend.to_numpy(costs):
+        gradient, expected = gradients(network, X, Y, 1 / samples)
+        network = update(network, gradient, 0.5)
+        assert cost == pytest.approx(expected, rel=tolerance("float64", 3))
+    assert disagreement(network_to_host(backend, trained), network) < tolerance("float64", 3)
+
+
+def test_numpy_has_the_same_bits_however_its_threads_run(few_digits):
+    runs = [train(few_digits, backends.open_backend("numpy", threads=3), Settings(iterations=40)) for _ in range(5)]
+    assert all(run.costs == runs[0].costs and disagreement(run.network, runs[0].network) == 0 for run in runs)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_thread_computes_a_share(threads, few_digits):
+    backend = backends.open_backend("numpy", threads=threads)
+    _, network, batch = prepare(few_digits, backend, Settings(hidden=(500,)), Stopwatch())
+    seen = set()
+
+    def watched(*arguments):
+        seen.add(threading.get_ident())
+        time.sleep(0.01)
+        return gradients(*arguments)
+
+    before = threading.active_count()
+    backend.loop(watched, update, 2)(network, *batch, 0.5)
+    assert len(seen) == threads
+    assert threading.active_count() == before
 
 
 @pytest.mark.jax
 def test_a_second_call_of_the_compiled_loop_does_not_compile_again(few_digits):
     import_or_skip("jax")
     backend = open_or_skip("jax")
-    _, network, X, Y = prepare(few_digits, backend, Settings(), Stopwatch())
-    loop = backend.loop(step, 3)
+    _, network, batch = prepare(few_digits, backend, Settings(), Stopwatch())
+    loop = backend.loop(gradients, update, 3)
     with compilations() as compiled:
-        loop.prepare(network, X, Y, 0.005, 0.5)
+        loop.prepare(network, *batch, 0.5)
         assert len(compiled) == 1
-        network, _ = loop(network, X, Y, 0.005, 0.5)
-        loop(network, X, Y, 0.005, 0.25)
+        network, _ = loop(network, *batch, 0.5)
+        loop(network, *batch, 0.25)
         assert len(compiled) == 1
 
 

@@ -2,10 +2,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support import BACKENDS, import_or_skip, open_or_skip
+from support import BACKENDS, import_or_skip, in_one_piece, open_or_skip, step
 
 from ssnn.agreement import disagreement, tolerance
-from ssnn.network import Layer, cost, forward, gradients, logistic, misclassified, step
+from ssnn.network import Layer, cost, forward, gradients, logistic, misclassified, update
 from ssnn.transfer import network_to_device, network_to_host
 
 SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
@@ -112,9 +112,8 @@ def test_a_stack_trains_like_separate_networks(random, samples, name):
     backend = open_or_skip(name, dtype="float64")
     stack = random_network(random, (5, 4, 3, 1), stack=(3,))
     rates = np.array([0.1, 0.5, 2.0])
-    X, Y = (backend.asarray(a) for a in samples)
-    trained, costs = backend.loop(step, 10)(
-        network_to_device(backend, stack), X, Y, 1 / M, backend.asarray(rates[:, None, None])
+    trained, costs = backend.loop(gradients, update, 10)(
+        network_to_device(backend, stack), *in_one_piece(backend, *samples), backend.asarray(rates[:, None, None])
     )
     costs = backend.to_numpy(costs)
     assert costs.shape == (10, 3)
@@ -137,6 +136,19 @@ def test_weight_0_leaves_samples_out(random, samples):
     assert actual[1] == pytest.approx(expected[1], rel=tolerance("float64", 1))
 
 
+@pytest.mark.parametrize("stack", [(), (3,)])
+def test_pieces_add_up_to_the_whole(random, samples, stack):
+    """Pieces that come at once, as leading axes, and beside those of a stack of networks."""
+    network = random_network(random, (5, 4, 3, 1), stack)
+    expected, expected_cost = gradients(network, *samples, 1 / M)
+    pieces = [np.stack(np.split(a, 4, axis=-1)).reshape(4, *(1 for _ in stack), -1, M // 4) for a in samples]
+    parts, costs = gradients(network, *pieces, 1 / M)
+    whole = tuple(Layer(*(p.sum(axis=0) for p in layer)) for layer in parts)
+    assert costs.shape == (4, *stack)
+    np.testing.assert_allclose(costs.sum(axis=0), expected_cost, rtol=tolerance("float64", 1))
+    assert disagreement(whole, expected) < tolerance("float64", 1)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_logit_overflows(dtype):
     Z = np.array([[-3e8, -1000, 0, 1000, 3e8]], dtype)
@@ -156,8 +168,10 @@ def test_a_tie_is_class_0():
     ("change", "shapes"),
     [
         ({"X": (6, M)}, ["(4, 5)", "(6, 20)"]),
-        ({"X": (5,)}, ["(4, 5)", "(5,)"]),
-        ({"X": (3, 5, M)}, ["(4, 5)", "(3, 5, 20)"]),
+        ({"X": (5,)}, ["(1, 20)", "(5,)"]),
+        ({"X": (3, 5, M)}, ["(1, 20)", "(3, 5, 20)"]),
+        ({"X": (3, 5, M), "Y": (3, 1, M)}, ["(1, 20)", "(3, 1, 20)"]),
+        ({"X": (3, 5, M), "Y": (3, 1, M), "weight": (3, 1, M)}, ["(3, 4, 5)", "(4, 5)"]),
         ({"Y": (M,)}, ["(20,)", "(1, 20)"]),
         ({"Y": (1, M + 1)}, ["(1, 21)", "(1, 20)"]),
         ({"weight": (M,)}, ["(20,)", "(1, 20)"]),
@@ -183,7 +197,7 @@ def test_shapes_that_do_not_fit_are_refused_by_name(change, shapes):
 
 def test_classes_that_do_not_fit_are_refused_when_judging_too():
     network = (Layer(np.ones((1, 5)), np.ones((1, 1))),)
-    with pytest.raises(ValueError, match=r"\(20, 1\) do not fit logits Z \(1, 20\)"):
+    with pytest.raises(ValueError, match=r"\(20, 1\) do not fit inputs X \(5, 20\): Y is \(1, 20\)"):
         misclassified(network, np.ones((5, M)), np.ones((M, 1)))
 
 

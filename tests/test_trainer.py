@@ -4,14 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from support import BACKENDS, open_or_skip
+from support import BACKENDS, open_or_skip, step
 
 from ssnn import backends, data
 from ssnn.agreement import disagreement, tolerance
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import TrainingError, UsageError
 from ssnn.initial import initial_network
-from ssnn.network import step
 from ssnn.records import Settings
 from ssnn.trainer import score, train
 

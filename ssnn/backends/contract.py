@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
+from ssnn.backends.pieces import Array, Gradients, Piece, adding, cut
 from ssnn.errors import BackendError, UsageError
 
-Array = Any
-Step = Callable[[Any, Array, Array, Array, Array], tuple[Any, Array]]
+Update = Callable[[Any, Any, Any], Any]
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "tf32")
 MOST_THREADS = 1024  # with far more than there are cores, libraries crash or hang
@@ -218,34 +219,78 @@ class Backend(ABC):
         """Make a function of arrays ready to run."""
         return Program(function, self.scope)
 
-    def loop(self, step: Step, k: int) -> Program:
-        """Make k iterations of `step` ready to run without a word to the host.
+    def piece_length(self, samples: int, weights: int) -> int:
+        """How many samples a piece of a batch should hold, for a largest weight matrix of so many weights."""
+        return samples
+
+    def allocate(self, pieces: int, features: int, samples: int) -> Array:
+        """A batch X (pieces, features, samples) for `writing` to fill, in the layout that suits the library best.
+
+        Here a sample lies in one stretch of memory, which suits both products with X.
+        """
+        return self.asarray(np.empty((pieces, samples, features), self.dtype)).mT
+
+    def writing(self, function: Callable[..., Array]) -> Program:
+        """Make a function ready whose result becomes one piece of a batch.
+
+        Returns
+        -------
+        Program
+            (X, index, *arguments) -> X, whose piece X[index] is now function(*arguments). The memory of the X that
+            goes in is used for the one that comes out.
+        """
+
+        def write(X: Array, index: int, *arguments: Array) -> Array:
+            X[index, ...] = function(*arguments)
+            return X
+
+        return self.compile(write)
+
+    def loop(self, gradients: Gradients, update: Update, k: int) -> Program:
+        """Make k iterations of gradient descent ready to run without a word to the host.
 
         Parameters
         ----------
-        step : callable
-            (network, X, Y, weight, learning_rate) -> (network, cost), pure.
+        gradients : callable
+            (network, X, Y, weight) -> (gradient, cost), pure, and a sum over the samples.
+        update : callable
+            (network, gradient, learning_rate) -> network, pure.
         k : int
             Iterations, at least 1.
 
         Returns
         -------
         Program
-            Of the same arguments; gives the network after k iterations and their costs, (k, ...), on the device.
+            Of the network, a batch X (p, n0, s), Y (p, 1, s) and weight (p, 1, s) of p pieces, and the learning
+            rate; gives the network after k iterations and their costs, (k, ...), on the device.
         """
-        return self.compile(self.repeat(step, k))
+        return self.compile(self.repeat(gradients, update, k))
 
-    def repeat(self, step: Step, k: int) -> Callable[..., Any]:
+    def repeat(self, gradients: Gradients, update: Update, k: int) -> Callable[..., Any]:
         """k iterations as one function, in the way that suits the library."""
 
-        def iterations(network: Any, *arguments: Any) -> tuple[Any, Array]:
+        def iterations(network: Any, X: Array, Y: Array, weight: Array, learning_rate: Array) -> tuple[Any, Array]:
             costs = []
-            for _ in range(k):
-                network, cost = step(network, *arguments)
-                costs.append(cost)
+            with adding(gradients, self.cut(network, X, Y, weight), self.workers(), self.thread_scope) as total:
+                for _ in range(k):
+                    gradient, cost = total(network)
+                    network = update(network, gradient, learning_rate)
+                    costs.append(cost)
             return network, array_namespace(cost).stack(costs)
 
         return iterations
+
+    def cut(self, network: Any, *batch: Array) -> list[Piece]:
+        """The pieces of a batch, as `repeat` hands them to `gradients`."""
+        return cut(batch)
+
+    def workers(self) -> int:
+        """How many threads share the pieces in `repeat`; a library that uses all cores by itself needs but one."""
+        return 1
+
+    def thread_scope(self) -> AbstractContextManager[None]:
+        """What each of these threads needs besides `scope`, for switches that hold in one thread only."""
+        return nullcontext()
 
     def _choose(self, wanted: str | None, availability: Availability) -> str:
         """The device that a person means by "cpu", "gpu", "cuda:1" or nothing at all."""

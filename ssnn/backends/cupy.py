@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Array, Backend, Options
+from ssnn.backends.contract import Backend, Options
+from ssnn.backends.pieces import Array
 from ssnn.errors import BackendError
 
 
@@ -50,6 +51,12 @@ class CupyBackend(Backend):
 
         with self.scope():
             return cupy.asarray(array)
+
+    def allocate(self, pieces: int, features: int, samples: int) -> Array:
+        import cupy
+
+        with self.scope():
+            return cupy.empty((pieces, samples, features), self.dtype).mT
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         import cupy

@@ -1,6 +1,7 @@
 """JAX on the CPU or a GPU: the iterations between two progress lines are one compiled program."""
 
 import importlib.util
+import operator
 import os
 import sys
 import time
@@ -12,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Array, Backend, Options, Program, Step
+from ssnn.backends.contract import Backend, Options, Program, Update
+from ssnn.backends.pieces import Array, Gradients, Piece, even
 from ssnn.errors import BackendError
 
+LONGEST = 1600  # samples in a piece on the CPU: what is computed from it is still in the cache when it is needed
 POLL = 0.01  # of the time waited so far: how long to sleep before looking again
 THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
 
@@ -113,11 +116,37 @@ class JaxBackend(Backend):
 
         return JaxProgram(jax.jit(function), self.scope)
 
-    def repeat(self, step: Step, k: int) -> Callable[..., Any]:
+    def piece_length(self, samples: int, weights: int) -> int:
+        return even(samples, LONGEST) if self.device == "cpu" else samples
+
+    def allocate(self, pieces: int, features: int, samples: int) -> Array:
         import jax
 
-        def iterations(network: Any, *arguments: Any) -> Any:
-            return jax.lax.scan(lambda network, _: step(network, *arguments), network, length=k)
+        with self.scope():
+            return jax.numpy.empty((pieces, features, samples), self.dtype, device=self._jax_device())
+
+    def writing(self, function: Callable[..., Array]) -> Program:
+        import jax
+
+        def write(X: Array, index: int, *arguments: Array) -> Array:
+            return jax.lax.dynamic_update_index_in_dim(X, function(*arguments), index, axis=0)
+
+        return JaxProgram(jax.jit(write, donate_argnums=0), self.scope)
+
+    def repeat(self, gradients: Gradients, update: Update, k: int) -> Callable[..., Any]:
+        import jax
+
+        def iterations(network: Any, X: Array, Y: Array, weight: Array, learning_rate: Array) -> Any:
+            def iteration(network: Any, _: None) -> tuple[Any, Array]:
+                def add(total: Any, piece: Piece) -> tuple[Any, None]:
+                    return jax.tree.map(operator.add, total, gradients(network, *piece)), None
+
+                a_piece = X[0], Y[0], weight[0]
+                nothing = jax.tree.map(jax.numpy.zeros_like, jax.eval_shape(gradients, network, *a_piece))
+                (gradient, cost), _ = jax.lax.scan(add, nothing, (X, Y, weight))
+                return update(network, gradient, learning_rate), cost
+
+            return jax.lax.scan(iteration, network, length=k)
 
         return iterations
 

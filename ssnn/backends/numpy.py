@@ -1,19 +1,27 @@
 """NumPy on the CPU: the reference that every other backend is held against."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from ssnn.backends.contract import Array, Backend, Options
+from ssnn.backends.contract import Backend, Options
+from ssnn.backends.pieces import Array, Piece, cut, even
 from ssnn.errors import BackendError
+
+# OpenBLAS spends most of a product with few rows on packing its factors, unless the product is small: then its
+# kernels take them as they lie.
+UNPACKED = 600_000  # multiplications in such a product
+SHORTEST = 64  # samples in a piece for which that is worth it
+AT_ONCE = 1056  # samples in such pieces per call: with fewer there are more calls, more do not stay in the cache
+LONGEST = 1024  # samples in a piece for packed products: what is computed from it stays in the cache
 
 
 class NumpyBackend(Backend):
-    """NumPy, with as many BLAS threads as asked for."""
+    """NumPy, whose pieces are shared out to threads: as many as BLAS would use, which here gets one for each."""
 
     name = "numpy"
     library = "numpy"
@@ -23,6 +31,7 @@ class NumpyBackend(Backend):
         self._blas = ThreadpoolController().select(user_api="blas")
         if self.threads is not None and not self._blas.info():
             raise BackendError("the BLAS of this NumPy does not let its threads be set")
+        self._threads = self.threads or max((pool["num_threads"] for pool in self._blas.info()), default=None)
 
     @classmethod
     def install(cls) -> str:
@@ -38,10 +47,25 @@ class NumpyBackend(Backend):
         """Nothing to wait for: NumPy returns once it has computed."""
 
     def thread_count(self) -> int | None:
-        return self.threads or max((pool["num_threads"] for pool in self._blas.info()), default=None)
+        return self._threads
+
+    def piece_length(self, samples: int, weights: int) -> int:
+        unpacked = UNPACKED // weights // 16 * 16
+        return unpacked if unpacked >= SHORTEST else even(samples, LONGEST, self.workers())
+
+    def cut(self, network: Any, *batch: Array) -> list[Piece]:
+        pieces, _, samples = batch[0].shape
+        is_stack = network[0][0].ndim > 2  # of networks, whose leading axes those of the pieces would meet
+        return cut(batch, 1 if is_stack else even(pieces, max(1, AT_ONCE // samples), self.workers()))
+
+    def workers(self) -> int:
+        return self._threads or 1
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        # A run that diverges is told by its cost, on every backend alike, and not by NumPy's warnings.
-        with self._blas.limit(limits=self.threads), np.errstate(over="ignore", invalid="ignore"):
+        with self._blas.limit(limits=1), self.thread_scope():
             yield
+
+    def thread_scope(self) -> AbstractContextManager[None]:
+        # A run that diverges is told by its cost, on every backend alike, and not by NumPy's warnings.
+        return np.errstate(over="ignore", invalid="ignore")

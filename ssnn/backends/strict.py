@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from ssnn.backends.contract import Array
 from ssnn.backends.numpy import NumpyBackend
+from ssnn.backends.pieces import Array
 
 
 class StrictBackend(NumpyBackend):

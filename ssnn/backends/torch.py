@@ -7,7 +7,10 @@ from typing import Any
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Array, Backend
+from ssnn.backends.contract import Backend
+from ssnn.backends.pieces import Array, even
+
+LONGEST = 3200  # samples in a piece on the CPU: with fewer, calls cost more than what caches save
 
 
 class TorchBackend(Backend):
@@ -64,6 +67,27 @@ class TorchBackend(Backend):
 
         if self.device != "cpu":
             torch.cuda.synchronize(self.device)
+
+    def allocate(self, pieces: int, features: int, samples: int) -> Array:
+        import torch
+
+        with self.scope():
+            return torch.empty((pieces, samples, features), dtype=getattr(torch, self.dtype), device=self.device).mT
+
+    def piece_length(self, samples: int, weights: int) -> int:
+        return even(samples, LONGEST, self.workers()) if self.device == "cpu" else samples
+
+    def workers(self) -> int:
+        return self.thread_count() or 1
+
+    @contextmanager
+    def thread_scope(self) -> Iterator[None]:
+        import torch
+
+        if self.device == "cpu":
+            torch.set_num_threads(1)  # until `scope` ends; a thread of ours computes on its own
+        with torch.inference_mode():
+            yield
 
     @contextmanager
     def scope(self) -> Iterator[None]:
