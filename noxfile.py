@@ -76,6 +76,16 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """The benchmarks of every backend that this machine can run without further ado."""
-    install(session, "-e", ".[jax,strict,test]")
-    session.run("pytest", "--benchmark-only", *session.posargs)
+    """The benchmarks of every backend and peer that this machine can run, their tests, and the page they fill.
+
+    PyTorch is pinned, as in its tests. What is given after -- goes to pytest.
+    """
+    install(session, "torch==2.13.0")
+    install(session, "-e", ".[jax,strict,peers,report,test]")
+    session.run("pytest", "tests/test_peers.py", "tests/test_report.py", "tests/test_limits.py")
+    result = Path(session.create_tmp(), "result.json")
+    session.run("pytest", "--benchmark-only", f"--benchmark-json={result}", *session.posargs)
+    page = Path(session.create_tmp(), "page")
+    page.mkdir(exist_ok=True)
+    shutil.copy("README.md", page)
+    session.run("python", "-m", "benchmarks.report", str(result), "--output", str(page))

@@ -10,6 +10,7 @@ from ssnn.command import Parser, command, leave
 
 COMMANDS = {
     "train": ("ssnn.train", "train a network"),
+    "compare": ("ssnn.compare", "find the fastest backend for this machine"),
     "backends": ("ssnn.backends.__main__", "show which backends can run on this machine"),
 }
 

@@ -1,7 +1,7 @@
-"""What all commands share: arguments, one-line errors with their exit codes, and JSON files.
+"""What all commands share: arguments, one-line errors with their exit codes, and whole files.
 
-Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not usable here · 5 data not usable ·
-130 interrupted.
+Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not usable here · 4 backends disagree ·
+5 data not usable · 130 interrupted.
 """
 
 import _thread
@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -105,6 +105,17 @@ def _no_lost_interrupt() -> Iterator[None]:
         sys.unraisablehook = tell
 
 
+def table(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> str:
+    """Rows of cells as lines of aligned columns, those of numbers to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        cells = zip(range(len(row)), row, widths, strict=True)
+        return "  ".join(cell.rjust(width) if i in numbers else cell.ljust(width) for i, cell, width in cells).rstrip()
+
+    return "\n".join(line(row) for row in rows)
+
+
 def check_writable(path: str) -> None:
     """Refuse a file that could not be written once its content has been computed.
 
@@ -137,15 +148,29 @@ def write_json(path: str, content: dict[str, Any]) -> None:
     text = json.dumps(content, allow_nan=False, indent=2) + "\n"
     if path == "-":
         sys.stdout.write(text)
-        return
+    else:
+        write_text(path, text)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file of UTF-8 with the line ends that the text has.
+
+    A file that was there is replaced only by a whole one.
+
+    Raises
+    ------
+    SsnnError
+        If the file cannot be written.
+    """
+    content = text.encode()
     try:
         target = Path(path).resolve()
         if not _replaceable(path):
-            Path(path).write_text(text)
+            Path(path).write_bytes(content)
             return
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            temporary.write_text(text)
+            temporary.write_bytes(content)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)

@@ -26,6 +26,12 @@ class BackendError(SsnnError):
     exit_code = 3
 
 
+class DisagreementError(SsnnError):
+    """Two computations that should give the same, and do not."""
+
+    exit_code = 4
+
+
 class DataError(SsnnError):
     """Data that cannot be used: missing, damaged, or not what its name says."""
 

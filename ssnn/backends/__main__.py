@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from ssnn.backends import Availability, available
-from ssnn.command import Parser, check_writable, command, leave, write_json
+from ssnn.command import Parser, check_writable, command, leave, table, write_json
 
 HEADINGS = ("backend", "usable", "library", "version", "devices")
 
@@ -25,9 +25,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _table(backends: Sequence[Availability]) -> str:
-    rows = [HEADINGS, *(_row(backend) for backend in backends)]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [table([HEADINGS, *(_row(backend) for backend in backends)])]
     for backend in backends:
         if backend.reason:
             lines += ["", f"{backend.name}: {backend.reason}", f"  what would help: {backend.remedy}"]

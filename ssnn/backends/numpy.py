@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from ssnn.backends.contract import Backend, Options
-from ssnn.backends.pieces import Array, Piece, cut, even
+from ssnn.backends.contract import Backend, Options, Program, Update
+from ssnn.backends.pieces import Array, Gradients, Piece, cut, even
 from ssnn.errors import BackendError
 
 # OpenBLAS spends most of a product with few rows on packing its factors, unless the product is small: then its
@@ -51,7 +51,9 @@ class NumpyBackend(Backend):
 
     def piece_length(self, samples: int, weights: int) -> int:
         unpacked = UNPACKED // weights // 16 * 16
-        return unpacked if unpacked >= SHORTEST else even(samples, LONGEST, self.workers())
+        if unpacked < SHORTEST:
+            return even(samples, LONGEST, self.workers())
+        return min(unpacked, LONGEST, samples)
 
     def cut(self, network: Any, *batch: Array) -> list[Piece]:
         pieces, _, samples = batch[0].shape
@@ -63,6 +65,14 @@ class NumpyBackend(Backend):
 
     @contextmanager
     def scope(self) -> Iterator[None]:
+        with self._blas.limit(limits=self.threads), self.thread_scope():
+            yield
+
+    def loop(self, gradients: Gradients, update: Update, k: int) -> Program:
+        return Program(self.repeat(gradients, update, k), self._loop_scope)
+
+    @contextmanager
+    def _loop_scope(self) -> Iterator[None]:
         with self._blas.limit(limits=1), self.thread_scope():
             yield
 

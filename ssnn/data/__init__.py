@@ -1,7 +1,7 @@
 """Handwritten digits as uint8 pixels on the host: the one door to MNIST and to the built-in synthetic digits."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +100,25 @@ def load(
                 raise
             name, origin, train, test = _synthetic(digits, f"drawn by the program, because {error}")
     return Digits(name, origin, digits, train, test, seconds=time.perf_counter() - started)
+
+
+def with_samples(digits: Digits, samples: int) -> Digits:
+    """The same digits with so many training images: the first ones, or drawn ones where there are not as many.
+
+    Raises
+    ------
+    DataError
+        If more are asked for than there are, and the digits are not 0 and 1.
+    """
+    if samples <= len(digits.train):
+        train = Samples(digits.train.pixels[:samples], digits.train.labels[:samples])
+        return replace(digits, train=train)
+    if set(digits.digits) != {0, 1}:
+        raise DataError(f"there are {len(digits.train)} images, and only of 0 and 1 can {samples} be drawn")
+    zeros, ones = MNIST_COUNTS["train"]
+    drawn = round(samples * zeros / (zeros + ones))
+    train = _draw(digits.digits, drawn, samples - drawn, SYNTHETIC_SEEDS["train"])
+    return replace(digits, name="synthetic", origin=f"drawn by the program, {samples} of them", train=train)
 
 
 def _mnist(directory: Path | None, digits: tuple[int, int], progressbar: bool) -> tuple[str, str, Samples, Samples]:

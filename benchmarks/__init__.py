@@ -1,0 +1,1 @@
+"""The benchmarks, and the page that their results fill."""

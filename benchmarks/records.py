@@ -1,0 +1,242 @@
+"""What a result file holds, checked as it is read.
+
+The file is pytest-benchmark's JSON; what our benchmarks add to it is the machine, in `machine_info["ssnn"]`, and the
+`extra_info` of each row, whose `kind` says what was measured. Rows of other benchmarks are passed over.
+"""
+
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+from ssnn.errors import DataError
+
+MEASURE = "pytest --benchmark-only --benchmark-json=FILE"
+MAY_BE_ZERO = {"transfer_seconds", "compile_seconds", "disagreement"}
+
+Number = float | int  # JSON writes 5.0 as 5.0, but others may not
+Record = TypeVar("Record")
+
+
+def device_kind(device: str) -> str:
+    """CPU or GPU: times on one say nothing about times on the other."""
+    return "CPU" if device.startswith("cpu") else "GPU"
+
+
+class Comparison(NamedTuple):
+    """What the rows of a table have in common; nothing is compared across it."""
+
+    kind: str
+    data: str
+    samples: int
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.dtype}, {self.samples:,} images ({self.data})"
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """How long one iteration takes one program, a backend of ours or a peer."""
+
+    kind: str
+    name: str
+    library: str
+    device: str
+    dtype: str
+    precision: str | None
+    threads: int | None
+    data: str
+    samples: int
+    features: int
+    hidden: tuple
+    iterations: int
+    ms_per_iteration: Number
+    limit_ms: Number | None
+    transfer_seconds: Number | None
+    compile_seconds: Number | None
+    disagreement: Number | None
+    tolerance: Number | None
+    min: Number
+    max: Number
+    rounds: int
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is a backend of ssnn."""
+        return self.kind == "iteration"
+
+    @property
+    def full_precision(self) -> bool:
+        """Whether its products are as precise as its dtype promises."""
+        return self.precision in (None, "highest")
+
+    @property
+    def comparison(self) -> Comparison:
+        """Where it may stand, apart from its hidden layers."""
+        return Comparison(device_kind(self.device), self.data, self.samples, self.dtype)
+
+    @property
+    def range_ms(self) -> tuple[float, float]:
+        """The fastest and the slowest call, per iteration."""
+        return 1e3 * self.min / self.iterations, 1e3 * self.max / self.iterations
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a device can do at best, as one library has it."""
+
+    device: str
+    dtype: str
+    library: str
+    matmul_gflops: Number
+    bandwidth_gbs: Number
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One size of a series that grows in samples or in neurons."""
+
+    name: str
+    device: str
+    dtype: str
+    data: str
+    samples: int
+    hidden: tuple
+    ms_per_iteration: Number
+    transfer_seconds: Number | None
+    peak_bytes: int
+    input_values: int
+
+    @property
+    def bytes_per_value(self) -> float:
+        """Memory of the whole process over the pixels that it trains on."""
+        return self.peak_bytes / self.input_values
+
+
+@dataclass(frozen=True)
+class Startup:
+    """The whole life of a process."""
+
+    name: str
+    data: str | None
+    median: Number
+    min: Number
+    max: Number
+
+
+@dataclass(frozen=True)
+class Blas:
+    """One BLAS library, as the process had loaded it."""
+
+    name: str
+    version: str | None
+    threads: int | None
+    architecture: str | None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What all rows of a file were measured on."""
+
+    cpu: str
+    cores: int | None
+    memory_bytes: int
+    blas: tuple
+    gpu: tuple
+    driver: str | None
+    libraries: dict
+    python: str
+    system: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """One result file, by its name without the folder."""
+
+    file: str
+    machine: Machine
+    blas: list[Blas]
+    commit: str
+    date: str
+    iterations: list[Iteration]
+    limits: list[Limit]
+    growth: list[Growth]
+    startup: list[Startup]
+
+
+KINDS: dict[str, type] = {
+    "iteration": Iteration,
+    "peer": Iteration,
+    "limit": Limit,
+    "growth": Growth,
+    "startup": Startup,
+}
+
+
+def read(path: str) -> Results:
+    """Read one result file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, our benchmarks did not write it, or it holds a time that does not count.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); {MEASURE} writes one") from None
+    except (ValueError, RecursionError):  # the former also where it is not UTF-8
+        raise DataError(f"{path} is not JSON; {MEASURE} writes one") from None
+    try:
+        results = _results(Path(path).name, content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{path} is not a result of these benchmarks ({why}); {MEASURE} writes one") from None
+    if not (results.iterations or results.limits or results.growth or results.startup):
+        raise DataError(f"{path} holds no row of these benchmarks; {MEASURE} measures some")
+    for row in results.iterations:
+        if row.tolerance is not None and not (row.disagreement or 0) <= row.tolerance:
+            raise DataError(f"{path}: {row.name} {row.dtype} is {row.disagreement} from NumPy float64; measure it anew")
+    return results
+
+
+def _results(name: str, content: dict[str, Any]) -> Results:
+    machine = _record(Machine, content["machine_info"]["ssnn"])
+    rows = defaultdict(list)
+    for row in content["benchmarks"]:
+        if cls := KINDS.get(row["extra_info"].get("kind")):
+            rows[cls].append(_record(cls, row["stats"] | row["extra_info"]))
+    commit = content.get("commit_info") or {}
+    return Results(
+        name,
+        machine,
+        [_record(Blas, pool) for pool in machine.blas],
+        str(commit.get("id") or "unknown")[:10] + (", with uncommitted changes" if commit.get("dirty") else ""),
+        str(content["datetime"])[:10],
+        *(rows[cls] for cls in (Iteration, Limit, Growth, Startup)),
+    )
+
+
+def _record(cls: type[Record], values: dict[str, Any]) -> Record:
+    """Make a record of the values that it has fields for; one that is missing is the same as null."""
+    found = {}
+    for name, kind in get_type_hints(cls).items():
+        value = values.get(name)
+        value = tuple(value) if isinstance(value, list) else value
+        sensible = isinstance(value, kind) and all(_sensible(name, n) for n in (value if name == "hidden" else [value]))
+        if not sensible:
+            raise ValueError(f"{cls.__name__.lower()}: {name} is {json.dumps(value)}")
+        found[name] = value
+    return cls(**found)
+
+
+def _sensible(name: str, value: Any) -> bool:
+    """Whether a number is one that can be measured; other values are left to their type."""
+    if name == "hidden":
+        return isinstance(value, int) and value > 0
+    if not isinstance(value, Number):
+        return True
+    return math.isfinite(value) and (value > 0 or (value == 0 and name in MAY_BE_ZERO))

@@ -1,0 +1,126 @@
+"""How long an iteration takes: the loop that training runs, timed once it has been shown to compute the right thing."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+from ssnn import backends
+from ssnn.agreement import disagreement, tolerance
+from ssnn.backends import Backend, Description
+from ssnn.data import Digits
+from ssnn.errors import DisagreementError
+from ssnn.network import Array, Network, gradients, update
+from ssnn.records import Settings
+from ssnn.stopwatch import Stopwatch
+from ssnn.trainer import prepare
+from ssnn.transfer import network_to_host
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a backend takes for so many iterations in one call.
+
+    Attributes
+    ----------
+    calls : tuple of float
+        Seconds of each timed call.
+    transfer, compile, first_call : float
+        Seconds: to bring the data to the device and standardise it there, to compile, and of the call that was
+        not timed because it was the first.
+    disagreement, tolerance : float
+        How far the network is from that of NumPy float64 after these iterations, and how far it may be; see
+        `ssnn.agreement`.
+    """
+
+    backend: Description
+    data: str
+    samples: int
+    features: int
+    hidden: tuple[int, ...]
+    iterations: int
+    calls: tuple[float, ...]
+    transfer: float
+    compile: float
+    first_call: float
+    disagreement: float
+    tolerance: float
+
+    @property
+    def ms_per_iteration(self) -> float:
+        """The median of the timed calls, by iteration."""
+        return 1e3 * statistics.median(self.calls) / self.iterations
+
+
+class Trial:
+    """The program that training runs, compiled, with its arguments on the device."""
+
+    def __init__(self, backend: Backend, digits: Digits, settings: Settings) -> None:
+        watch = Stopwatch()
+        self.backend, self.digits, self.settings = backend, digits, settings
+        self.standardization, network, batch = prepare(digits, backend, settings, watch)
+        self._loop = backend.loop(gradients, update, settings.iterations)
+        self._arguments = (network, *batch, float(settings.learning_rate))
+        with watch.measure("compile"):
+            self._loop.prepare(*self._arguments)
+        self.seconds = watch.seconds
+
+    def run(self) -> tuple[Network, Array]:
+        """All iterations from the start, in one call; returns when every output is computed."""
+        outcome: tuple[Network, Array] = self._loop(*self._arguments)
+        self.backend.synchronize(outcome)
+        return outcome
+
+    def verify(self, reference: Network) -> float:
+        """Call it for the first time, and say how far the network is from the reference, by `agreement.disagreement`.
+
+        Raises
+        ------
+        DisagreementError
+            If that is further than `agreement.tolerance` allows: then the time does not count.
+        """
+        started = time.perf_counter()
+        network, _ = self.run()
+        self.seconds["first call"] = time.perf_counter() - started
+        apart = disagreement(network_to_host(self.backend, network), reference)
+        if not apart <= self.tolerance():
+            raise DisagreementError(
+                f"{self.backend.name} {self.backend.dtype} is {apart:.1e} from NumPy float64 after "
+                f"{self.settings.iterations} iterations, where {self.tolerance():.1e} is allowed"
+            )
+        return apart
+
+    def tolerance(self) -> float:
+        """How far the network may be from the reference."""
+        return tolerance(self.backend.dtype, self.settings.iterations)
+
+    def measure(self, reference: Network, rounds: int = ROUNDS) -> Measurement:
+        """Verify, then time so many calls."""
+        apart = self.verify(reference)
+        calls = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            self.run()
+            calls.append(time.perf_counter() - started)
+        return Measurement(
+            backend=self.backend.describe(),
+            data=self.digits.name,
+            samples=len(self.digits.train),
+            features=len(self.standardization.features),
+            hidden=self.settings.hidden,
+            iterations=self.settings.iterations,
+            calls=tuple(calls),
+            transfer=self.seconds["transfer"],
+            compile=self.seconds["compile"],
+            first_call=self.seconds["first call"],
+            disagreement=apart,
+            tolerance=self.tolerance(),
+        )
+
+
+def reference(digits: Digits, settings: Settings) -> Network:
+    """The network after these iterations in NumPy float64, which every other is held against."""
+    backend = backends.open_backend("numpy", dtype="float64")
+    network, _ = Trial(backend, digits, settings).run()
+    return network_to_host(backend, network)

@@ -1,0 +1,267 @@
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from random import getstate
+
+import numpy as np
+import pytest
+from support import skip, step
+
+from benchmarks import article, peers
+from benchmarks.peers import (
+    PEERS,
+    ArticlePeer,
+    CompiledTorchPeer,
+    JaxPeer,
+    KerasPeer,
+    OptaxPeer,
+    Peer,
+    TorchPeer,
+    open_peer,
+    verify,
+)
+from ssnn.agreement import disagreement, tolerance
+from ssnn.errors import BackendError, DisagreementError
+from ssnn.initial import initial_network
+from ssnn.network import Layer
+from ssnn.standardize import fit, standardize
+
+ITERATIONS = 25
+LEARNING_RATE = 0.5
+ARTICLE = Path(__file__).parent / "article.txt"
+PROGRAM = Path(article.__file__)
+
+
+def parameter(peer_class: type[Peer]):
+    marks = []
+    if issubclass(peer_class, TorchPeer):
+        marks.append(pytest.mark.torch)
+    if issubclass(peer_class, CompiledTorchPeer):  # PyTorch's own use of it, while torch.compile is imported
+        marks.append(pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"))
+    if issubclass(peer_class, JaxPeer):
+        marks.append(pytest.mark.jax)
+    return pytest.param(peer_class, marks=marks, id=peer_class.__name__)
+
+
+every_peer = pytest.mark.parametrize("peer_class", [parameter(peer_class) for peer_class in PEERS])
+
+
+class MomentumPeer(ArticlePeer):
+    """Descends as the article does, and rolls on."""
+
+    def run(self, k):
+        costs, velocity = [], [0.0] * len(self.parameters)
+        for _ in range(k):
+            before = self.parameters
+            costs += super().run(1)
+            velocity = [0.1 * v + (p - q) for v, p, q in zip(velocity, self.parameters, before, strict=True)]
+            self.parameters = tuple(p + v for p, v in zip(before, velocity, strict=True))
+        return costs
+
+
+class TiredPeer(ArticlePeer):
+    """Stops early."""
+
+    def run(self, k):
+        return super().run(min(k, 3))
+
+
+class Problem:
+    """What every peer is given, and the costs that each should land on."""
+
+    def __init__(self, digits):
+        self.X = {dtype: peers.inputs(digits.train.pixels, dtype) for dtype in ("float32", "float64")}
+        self.y = digits.train.labels
+        self.network = initial_network((784, 10, 1), 561)
+        self.costs = []
+        network = self.network
+        for _ in range(ITERATIONS):
+            network, cost = step(network, self.X["float64"].T, self.y[None], 1 / len(self.y), LEARNING_RATE)
+            self.costs.append(float(cost))
+
+    def open(self, peer_class, network=None, learning_rate=LEARNING_RATE) -> Peer:
+        """Open a peer, or skip where its library is not usable."""
+        try:
+            return open_peer(peer_class, self.X[peer_class.dtype], self.y, network or self.network, learning_rate)
+        except BackendError as error:
+            return skip(peer_class.library, str(error))
+
+    def verify(self, peer) -> float:
+        return verify(peer, ITERATIONS, self.costs, tolerance(peer.dtype, ITERATIONS))
+
+
+@pytest.fixture(scope="module")
+def problem(few_digits) -> Problem:
+    return Problem(few_digits)
+
+
+def test_the_article_s_program_prints_its_lines(data_dir):
+    # Threads of BLAS that wait for each other take minutes on a machine that is busy.
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, PROGRAM, data_dir]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == ARTICLE.read_text()
+
+
+def test_the_article_s_program_needs_a_folder():
+    done = subprocess.run([sys.executable, PROGRAM], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "usage: python benchmarks/article.py FOLDER   # of MNIST's four gzipped files\n"
+
+
+def test_the_article_s_program_reads_the_digits_that_we_read(data_dir, mnist_digits):
+    for (X, Y), ours in zip(article.read_digits(data_dir), (mnist_digits.train, mnist_digits.test), strict=True):
+        np.testing.assert_array_equal(X.T, ours.pixels)
+        np.testing.assert_array_equal(Y[0], ours.labels)
+
+
+def test_the_article_s_program_standardizes_as_we_do(few_digits):
+    train, test = few_digits.train.pixels, few_digits.test.pixels
+    ours = fit(train, "keep")
+    varying = fit(train).features
+    for X, pixels in zip(article.standardize(train.T, test.T), (train, test), strict=True):
+        expected = standardize(pixels, ours.features, ours.mean, ours.std)
+        np.testing.assert_allclose(X[varying], expected[varying], rtol=1e-12, atol=1e-12)
+
+
+def test_the_article_s_program_starts_from_our_weights():
+    (W1, b1), (W2, b2) = initial_network((784, 10, 1), 561)
+    for theirs, ours in zip(article.initial(10, 784), (W1, b1, W2, b2), strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+
+
+def test_an_iteration_of_the_article_is_one_of_ours(random):
+    X, Y = random.standard_normal((6, 40)), (random.random((1, 40)) > 0.5).astype(np.uint8)
+    shapes = (5, 6), (5, 1), (1, 5), (1, 1)
+    W1, b1, W2, b2 = parameters = tuple(random.standard_normal(shape) for shape in shapes)
+    (V1, c1, V2, c2), J = article.iterate(parameters, X, Y, LEARNING_RATE)
+    ours, cost = step((Layer(W1, b1), Layer(W2, b2)), X, Y, 1 / 40, LEARNING_RATE)
+    assert disagreement((Layer(V1, c1), Layer(V2, c2)), ours) <= tolerance("float64", 1)
+    assert pytest.approx(cost, rel=tolerance("float64", 1)) == J
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_are_all_pixels_and_constant_ones_are_zero(few_digits, dtype):
+    pixels = few_digits.train.pixels.copy()
+    pixels[:, 0] = 7
+    X = peers.inputs(pixels, dtype)
+    assert (X.shape, X.dtype) == (pixels.shape, dtype)
+    varies = np.ptp(pixels, axis=0) > 0
+    assert not X[:, ~varies].any()
+    np.testing.assert_allclose(X[:, varies].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(X[:, varies].std(axis=0), 1, rtol=1e-5)
+
+
+@every_peer
+def test_every_peer_lands_on_the_same_costs(problem, peer_class):
+    peer = problem.open(peer_class)
+    bound = tolerance(peer.dtype, ITERATIONS)
+    assert [*peer.run(2), *peer.run(3)] == pytest.approx(problem.costs[:5], rel=bound)
+    assert problem.verify(peer) <= bound
+    assert peer.version
+    assert peer.device == "cpu" or peer.threads is None
+
+
+@every_peer
+def test_a_learning_rate_that_is_a_hundredth_off_is_rejected(problem, peer_class):
+    peer = problem.open(peer_class, learning_rate=1.01 * LEARNING_RATE)
+    with pytest.raises(DisagreementError, match=rf"^{re.escape(peer.name)}: the cost of iteration \d+ is 0\.\d+ and "):
+        problem.verify(peer)
+
+
+@every_peer
+def test_other_initial_weights_are_rejected(problem, peer_class):
+    peer = problem.open(peer_class, network=initial_network((784, 10, 1), 562))
+    with pytest.raises(DisagreementError, match=rf"^{re.escape(peer.name)}: the cost of iteration \d+ is 0\.\d+ and "):
+        problem.verify(peer)
+
+
+def test_momentum_is_rejected(problem):
+    with pytest.raises(DisagreementError, match=r"apart, where 1\.7e-14 is allowed$"):
+        problem.verify(problem.open(MomentumPeer))
+
+
+def test_a_peer_that_stops_early_is_rejected(problem):
+    with pytest.raises(DisagreementError, match="article: 3 costs, where 25 iterations were asked for"):
+        problem.verify(problem.open(TiredPeer))
+
+
+def test_a_cost_that_is_nan_is_rejected(problem):
+    peer = problem.open(ArticlePeer)
+    peer.X = peer.X.copy()
+    peer.X[0, 0] = np.nan
+    with pytest.raises(DisagreementError, match="the cost of iteration 1 is nan"):
+        problem.verify(peer)
+
+
+@every_peer
+def test_a_peer_leaves_global_state_alone(problem, peer_class):
+    def states():
+        torch = sys.modules.get("torch")
+        generators = getstate(), repr(np.random.get_state()), torch and torch.get_rng_state().tolist()
+        return generators, torch and torch.get_num_threads(), list(warnings.filters), dict(os.environ)
+
+    problem.open(peer_class)  # its library is imported now
+    before = states()
+    problem.open(peer_class).run(2)
+    assert states() == before
+
+
+@pytest.mark.parametrize("peer_class", PEERS[1:])
+def test_an_absent_library_is_named_with_what_to_install(problem, peer_class, monkeypatch):
+    monkeypatch.setitem(sys.modules, peer_class.library, None)
+    message = rf"^{re.escape(peer_class.name)} cannot run here: .*{peer_class.library}.*: " + re.escape(peers.INSTALL)
+    with pytest.raises(BackendError, match=message):
+        open_peer(peer_class, problem.X["float32"], problem.y, problem.network, LEARNING_RATE)
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("peer_class", [KerasPeer, OptaxPeer])
+def test_jax_without_a_device_is_told(problem, peer_class, monkeypatch):
+    problem.open(peer_class)
+    monkeypatch.setattr(peers.JaxBackend, "devices", classmethod(lambda cls: ()))
+    with pytest.raises(BackendError, match="JAX finds no device; what would help: JAX_PLATFORMS left unset"):
+        open_peer(peer_class, problem.X["float32"], problem.y, problem.network, LEARNING_RATE)
+
+
+@pytest.mark.jax
+def test_keras_on_another_backend_is_refused(problem, monkeypatch):
+    problem.open(KerasPeer)
+    monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
+    with pytest.raises(
+        BackendError, match="imported already, with backend 'tensorflow'; what would help: a new process"
+    ):
+        open_peer(KerasPeer, problem.X["float32"], problem.y, problem.network, LEARNING_RATE)
+
+
+@pytest.mark.jax
+def test_keras_s_choice_of_a_backend_stays_the_user_s(problem, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    problem.open(KerasPeer)
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+    monkeypatch.delenv("KERAS_BACKEND")
+    problem.open(KerasPeer)
+    assert "KERAS_BACKEND" not in os.environ
+
+
+@pytest.mark.torch
+def test_what_torch_cannot_compile_is_told(problem, monkeypatch):
+    problem.open(TorchPeer)
+    from torch._dynamo.exc import BackendCompilerFailed, FailOnRecompileLimitHit
+
+    def run(self, k):
+        raise error
+
+    monkeypatch.setattr(TorchPeer, "run", run)
+    monkeypatch.setattr(CompiledTorchPeer, "__init__", lambda self: None)
+    error = BackendCompilerFailed(print, RuntimeError("No working C++ compiler found\nand more"), None)
+    with pytest.raises(
+        BackendError, match=r"cannot run here: No working C\+\+ compiler found; what would help: a C\+\+"
+    ):
+        CompiledTorchPeer().run(1)
+    error = FailOnRecompileLimitHit()
+    with pytest.raises(BackendError, match="no more networks of other sizes in this process; what would help: a new"):
+        CompiledTorchPeer().run(1)
