@@ -10,11 +10,9 @@ from benchmarks.limits import Limits, best, measure_limits
 from ssnn import backends, data, machine
 from ssnn.backends import Backend
 from ssnn.errors import BackendError, UsageError
-from ssnn.measure import reference
+from ssnn.measure import iterations_per_call, reference
 from ssnn.network import Network
 from ssnn.records import Settings
-
-WORK_PER_CALL = 10**10  # samples times pixels times hidden neurons, of the iterations that are timed at once
 
 
 def pytest_benchmark_update_machine_info(machine_info):
@@ -33,8 +31,7 @@ def settings_for(digits):
     """The settings of a run of one hidden layer, with as many iterations as are timed at once."""
 
     def settings_for(hidden: int, samples: int = len(digits.train)) -> Settings:
-        work = samples * digits.train.pixels.shape[1] * hidden
-        return Settings(hidden=(hidden,), iterations=max(2, min(25, WORK_PER_CALL // work)))
+        return Settings(hidden=(hidden,), iterations=iterations_per_call(samples, digits.train.pixels.shape[1], hidden))
 
     return settings_for
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.peers import PEERS, inputs, open_peer, verify
-from benchmarks.test_iteration import HIDDEN
+from benchmarks.test_iteration import HIDDEN, ROUNDS
 from ssnn import backends
 from ssnn.agreement import tolerance
 from ssnn.errors import BackendError
@@ -40,7 +40,7 @@ def test_peer(kind, hidden, benchmark, digits, settings_for, costs_for, limits_o
     device, _, _ = peer.device.partition(" ")
     least = limits_of(device, kind.dtype).least_seconds((pixels, hidden, 1), samples, np.dtype(kind.dtype).itemsize)
     benchmark.group = f"hidden {hidden}, {kind.dtype}, {samples} {digits.name} digits, {device}"
-    benchmark.pedantic(peer.run, args=(settings.iterations,), rounds=7)
+    benchmark.pedantic(peer.run, args=(settings.iterations,), rounds=ROUNDS)
     benchmark.extra_info |= {
         "kind": "peer",
         "name": peer.name,

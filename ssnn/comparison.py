@@ -16,13 +16,11 @@ from ssnn.advice import Advice, advise
 from ssnn.backends import Availability
 from ssnn.command import Parser, check_writable, table, write_json
 from ssnn.errors import DisagreementError, SsnnError, UsageError
-from ssnn.measure import Measurement, Trial, reference
+from ssnn.measure import Measurement, Trial, iterations_per_call, reference
 from ssnn.network import Network
 from ssnn.processes import in_a_process
 from ssnn.records import LARGEST, Settings
 
-PER_CALL = 25  # iterations that are timed at once, and fewer of long ones:
-WORK_PER_CALL = 10**10  # samples times pixels times hidden neurons
 HEADINGS = ("hidden", "backend", "device", "ms/iteration", "min … max", "x NumPy", "compile", "earned back", "apart")
 NUMBERS = {0, 3, 5, 6, 7, 8}
 
@@ -96,9 +94,11 @@ def _measure_all(digits: data.Digits, names: Sequence[str], options: Any) -> tup
     """Every backend on every size, in processes one after the other."""
     measured: list[Measurement] = []
     failures: list[Failure] = []
-    work = len(digits.train) * digits.train.pixels.shape[1]
-    at_once = {h: max(1, min(options.iterations, PER_CALL, WORK_PER_CALL // (work * h))) for h in options.hidden}
-    settings = [Settings(hidden=(h,), iterations=k) for h, k in at_once.items()]
+    samples, pixels = digits.train.pixels.shape
+    settings = [
+        Settings(hidden=(h,), iterations=min(options.iterations, iterations_per_call(samples, pixels, h)))
+        for h in options.hidden
+    ]
     total = (1 + len(names)) * len(settings)
     with tempfile.TemporaryDirectory() as folder, _progress(total) as bar:
         _store(digits, Path(folder))

@@ -1,7 +1,6 @@
 """What a measurement was taken on: processor, memory, BLAS, GPU and the versions of the libraries."""
 
 import platform
-import resource
 import subprocess
 import sys
 from contextlib import suppress
@@ -62,6 +61,8 @@ def peak_memory() -> int:
     with suppress(OSError):  # where there is no /proc; what getrusage says may be the peak of the parent process
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    import resource  # which Windows does not have
+
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

@@ -16,6 +16,8 @@ from ssnn.trainer import prepare
 from ssnn.transfer import network_to_host
 
 ROUNDS = 5
+MOST_PER_CALL = 25
+WORK_PER_CALL = 10**10  # samples times pixels times hidden neurons
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,11 @@ class Trial:
             disagreement=apart,
             tolerance=self.tolerance(),
         )
+
+
+def iterations_per_call(samples: int, pixels: int, hidden: int) -> int:
+    """How many iterations to time at once: enough for the clock, and few where each of them is long."""
+    return max(2, min(MOST_PER_CALL, WORK_PER_CALL // (samples * pixels * hidden)))
 
 
 def reference(digits: Digits, settings: Settings) -> Network:

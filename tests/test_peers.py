@@ -15,7 +15,6 @@ from benchmarks.peers import (
     PEERS,
     ArticlePeer,
     CompiledTorchPeer,
-    JaxPeer,
     KerasPeer,
     OptaxPeer,
     Peer,
@@ -23,7 +22,10 @@ from benchmarks.peers import (
     open_peer,
     verify,
 )
+from benchmarks.peers.jax import JaxPeer
+from benchmarks.peers.peer import INSTALL
 from ssnn.agreement import disagreement, tolerance
+from ssnn.backends.jax import JaxBackend
 from ssnn.errors import BackendError, DisagreementError
 from ssnn.initial import initial_network
 from ssnn.network import Layer
@@ -213,7 +215,7 @@ def test_a_peer_leaves_global_state_alone(problem, peer_class):
 @pytest.mark.parametrize("peer_class", PEERS[1:])
 def test_an_absent_library_is_named_with_what_to_install(problem, peer_class, monkeypatch):
     monkeypatch.setitem(sys.modules, peer_class.library, None)
-    message = rf"^{re.escape(peer_class.name)} cannot run here: .*{peer_class.library}.*: " + re.escape(peers.INSTALL)
+    message = rf"^{re.escape(peer_class.name)} cannot run here: .*{peer_class.library}.*: " + re.escape(INSTALL)
     with pytest.raises(BackendError, match=message):
         open_peer(peer_class, problem.X["float32"], problem.y, problem.network, LEARNING_RATE)
 
@@ -222,7 +224,7 @@ def test_an_absent_library_is_named_with_what_to_install(problem, peer_class, mo
 @pytest.mark.parametrize("peer_class", [KerasPeer, OptaxPeer])
 def test_jax_without_a_device_is_told(problem, peer_class, monkeypatch):
     problem.open(peer_class)
-    monkeypatch.setattr(peers.JaxBackend, "devices", classmethod(lambda cls: ()))
+    monkeypatch.setattr(JaxBackend, "devices", classmethod(lambda cls: ()))
     with pytest.raises(BackendError, match="JAX finds no device; what would help: JAX_PLATFORMS left unset"):
         open_peer(peer_class, problem.X["float32"], problem.y, problem.network, LEARNING_RATE)
 

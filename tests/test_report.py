@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from support import import_or_skip
 
-from benchmarks import records, report
+from benchmarks import page, records, report, rows
 from benchmarks.charts import spread
 from ssnn.errors import DataError, UsageError
 
@@ -137,7 +137,7 @@ def write(checkout):
 
 
 def page_of(*paths):
-    return report.page([records.read(path) for path in paths], {})
+    return page.page([records.read(path) for path in paths], {})
 
 
 def tables(text):
@@ -148,12 +148,12 @@ def tables(text):
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 def test_the_exponent_of_a_power_is_that_power(power):
-    assert report.exponent((x, 3 * x**power) for x in (1, 7, 50)) == pytest.approx(power)
+    assert rows.exponent((x, 3 * x**power) for x in (1, 7, 50)) == pytest.approx(power)
 
 
 def test_the_exponent_is_the_least_squares_line_through_the_logarithms():
     # log2: (0, 0), (1, 2), (2, 1): the slope is (2·1 + 1·2 - 3·1·1) / (1 + 4 - 3·1) = ½
-    assert report.exponent([(1, 1), (2, 4), (4, 2)]) == pytest.approx(0.5)
+    assert rows.exponent([(1, 1), (2, 4), (4, 2)]) == pytest.approx(0.5)
 
 
 def test_names_are_moved_apart_no_more_than_needed():
@@ -161,7 +161,7 @@ def test_names_are_moved_apart_no_more_than_needed():
 
 
 def test_the_summary_sets_our_best_against_the_fastest_peer_and_the_limit(files):
-    text = report.summary([records.read(files[0])], {})
+    text = page.summary([records.read(files[0])], {})
     assert tables(text) == [
         [
             ["neurons", "ssnn's best", "ms", "fastest peer", "ms", "÷ peer", "÷ limit"],
@@ -175,7 +175,7 @@ def test_the_summary_sets_our_best_against_the_fastest_peer_and_the_limit(files)
 
 
 def test_headlines_are_ratios_of_known_rows(files):
-    assert report.headlines(records.read(files[0])) == [
+    assert page.headlines(records.read(files[0])) == [
         (
             "one iteration, 10 hidden neurons: ssnn numpy in float32 ÷ the article's program",
             "0.12 (6.00 ms ÷ 48.0 ms)",
@@ -253,13 +253,13 @@ def test_all_is_written_and_nothing_outside_the_markers(files, write):
     charts = sorted(path.name for path in written if path.suffix == ".svg")
     assert charts == names
     assert len(written) == len(names) + 2
-    readme, page = (written[Path(path)].decode() for path in ("README.md", "benchmarks/README.md"))
+    readme, text = (written[Path(path)].decode() for path in ("README.md", "benchmarks/README.md"))
     before, after = README.split("old")
     assert readme.startswith(before)
     assert readme.endswith(after)
     assert "old" not in readme
     assert re.findall(r"!\[.*\]\((.*)\)", readme) == [f"benchmarks/charts/{names[1]}"]
-    assert sorted(re.findall(r"!\[.*\]\(charts/(.*)\)", page)) == names
+    assert sorted(re.findall(r"!\[.*\]\(charts/(.*)\)", text)) == names
 
 
 def test_charts_are_drawings_on_white_without_a_date(files, write):

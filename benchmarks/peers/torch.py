@@ -1,0 +1,85 @@
+"""PyTorch with its autograd, eager and compiled."""
+
+from typing import Any
+
+from benchmarks.peers.peer import Peer, unusable
+
+
+class TorchPeer(Peer):
+    """PyTorch's modules, autograd and optimizer."""
+
+    name = "PyTorch"
+    library = "torch"
+
+    def __init__(self, *problem: Any) -> None:
+        super().__init__(*problem)
+        import torch
+        from torch import nn
+
+        device = "cpu"
+        if torch.cuda.is_available():
+            device = "cuda:0"
+            self.device = f"{device} ({torch.cuda.get_device_name(device)})"
+        else:
+            self.threads = torch.get_num_threads()
+        self.inputs = torch.tensor(self.X, device=device)
+        self.classes = torch.tensor(self.y[:, None], dtype=torch.float32, device=device)
+        modules: list[nn.Module] = []
+        for W, _ in self.start:
+            n_out, n_in = W.shape
+            # Drawing weights that `reset` replaces would move PyTorch's global generator.
+            modules += [nn.utils.skip_init(nn.Linear, n_in, n_out, device=device), nn.ReLU()]
+        self.model = nn.Sequential(*modules[:-1])
+        self.criterion = nn.BCEWithLogitsLoss()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=self.learning_rate)
+        self.reset()
+
+    def reset(self) -> None:
+        import torch
+
+        with torch.no_grad():
+            for linear, (W, b) in zip(self.model[::2], self.start, strict=True):
+                linear.weight.copy_(torch.from_numpy(W))
+                linear.bias.copy_(torch.from_numpy(b[:, 0]))
+
+    def loss(self, inputs: Any, classes: Any) -> Any:
+        """The cost, on the device."""
+        return self.criterion(self.model(inputs), classes)
+
+    def run(self, k: int) -> list[float]:
+        import torch
+
+        costs = []
+        for _ in range(k):
+            self.optimizer.zero_grad()
+            cost = self.loss(self.inputs, self.classes)
+            cost.backward()
+            self.optimizer.step()
+            costs.append(cost.detach())
+        return torch.stack(costs).tolist()  # a GPU comes to this after the last update
+
+
+class CompiledTorchPeer(TorchPeer):
+    """The same with forward and backward pass compiled."""
+
+    name = "PyTorch, torch.compile"
+
+    def __init__(self, *problem: Any) -> None:
+        super().__init__(*problem)
+        import torch
+
+        # dynamic: else a second number of samples makes it compile for any. fullgraph: else what it cannot compile,
+        # it leaves as it is.
+        self.loss = torch.compile(self.loss, dynamic=False, fullgraph=True)
+
+    def run(self, k: int) -> list[float]:
+        from torch._dynamo.exc import BackendCompilerFailed, FailOnRecompileLimitHit
+
+        try:
+            return super().run(k)
+        except BackendCompilerFailed as error:
+            reason = str(error.inner_exception).splitlines()[0]
+            raise unusable(type(self), reason, "a C++ compiler, for instance g++") from error
+        except FailOnRecompileLimitHit as error:
+            reason = "PyTorch compiles no more networks of other sizes in this process"
+            raise unusable(type(self), reason, "a new process") from error
