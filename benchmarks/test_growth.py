@@ -6,11 +6,13 @@ the iterations. All points are synthetic digits, so that one curve has one kind 
 
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from benchmarks.growth import Drawn, expected, point
-from ssnn import backends
+from benchmarks.growth import expected, point
+from ssnn import backends, data
+from ssnn.data.stored import store
 from ssnn.processes import in_a_process
 
 SAMPLES = (1_000, 10_000, 100_000, 1_000_000)
@@ -19,10 +21,11 @@ POINTS = [*((samples, 10) for samples in SAMPLES), *((10_000, hidden) for hidden
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory) -> Drawn:
-    drawn = Drawn(tmp_path_factory.mktemp("drawn"))
-    drawn.store(max(SAMPLES))
-    return drawn
+def drawn(tmp_path_factory) -> Path:
+    """A folder of synthetic digits, of which a process reads only as many as it needs."""
+    folder = tmp_path_factory.mktemp("drawn")
+    store(data.with_samples(data.load("synthetic"), max(SAMPLES)), folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from ssnn import backends, data, machine
 from ssnn.advice import Advice, advise
 from ssnn.backends import Availability
 from ssnn.command import Parser, check_writable, table, write_json
+from ssnn.data.stored import store, stored
 from ssnn.errors import DisagreementError, SsnnError, UsageError
 from ssnn.measure import Measurement, Trial, iterations_per_call, reference
 from ssnn.network import Network
@@ -82,9 +83,9 @@ def _parse(argv: Sequence[str]) -> Any:
 
 
 def _check_memory(samples: int | None, hidden: int) -> None:
-    """Refuse what cannot fit: the reference keeps raw pixels, float64 inputs, and a few sets of weights."""
+    """Refuse what cannot fit: raw pixels here and in another process, float64 inputs, a few sets of weights."""
     m, pixels = samples or sum(data.MNIST_COUNTS["train"]), 28 * 28
-    needed, free = m * pixels * (1 + 8) + 6 * hidden * pixels * 8, machine.free_memory()
+    needed, free = m * pixels * (2 + 8) + 6 * hidden * pixels * 8, machine.free_memory()
     if needed > free:
         sizes = f"{m:,} samples and {hidden:,} hidden neurons"
         raise MemoryError(f"{sizes} need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
@@ -101,7 +102,7 @@ def _measure_all(digits: data.Digits, names: Sequence[str], options: Any) -> tup
     ]
     total = (1 + len(names)) * len(settings)
     with tempfile.TemporaryDirectory() as folder, _progress(total) as bar:
-        _store(digits, Path(folder))
+        store(digits, Path(folder))
         shared = (folder, digits.name, settings)
         bar.set_description("reference")
         references = []
@@ -130,7 +131,7 @@ def _progress(total: int) -> "tqdm[Any]":
 
 
 def _references(folder: str, name: str, settings: Sequence[Settings]) -> Iterator[Network]:
-    digits = _restore(Path(folder), name)
+    digits = stored(Path(folder), name)
     for each in settings:
         yield reference(digits, each)
 
@@ -140,7 +141,7 @@ def _outcomes(
 ) -> Iterator[Measurement | tuple[str, bool]]:
     """For each size the measurement, or why there is none and whether that is because the backend disagrees."""
     opened = backends.open_backend(backend, dtype=dtype)
-    digits = _restore(Path(folder), name)
+    digits = stored(Path(folder), name)
     for each, network in zip(settings, references, strict=True):
         try:
             yield Trial(opened, digits, each).measure(network)
@@ -148,17 +149,6 @@ def _outcomes(
             yield f"{error} (hidden {each.hidden[0]})", True
         except MemoryError as error:
             yield f"not enough memory: {error}", False
-
-
-def _store(digits: data.Digits, folder: Path) -> None:
-    np.save(folder / "pixels.npy", digits.train.pixels)
-    np.save(folder / "labels.npy", digits.train.labels)
-
-
-def _restore(folder: Path, name: str) -> data.Digits:
-    """The stored training images, read from the disk as they are needed."""
-    train = data.Samples(np.load(folder / "pixels.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
-    return data.Digits(name, "stored", (0, 1), train, train, seconds=0.0)
 
 
 def _report(

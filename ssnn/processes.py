@@ -51,6 +51,6 @@ def _run(connection: Connection, function: Callable[..., Iterator[Any]], argumen
 
 
 def _ending(exit_code: int | None) -> str:
-    if exit_code == -signal.SIGKILL:
+    if exit_code == -9:  # SIGKILL
         return "was killed, as systems do that run out of memory"
     return f"ended early, with exit code {exit_code}"

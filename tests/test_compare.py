@@ -136,7 +136,7 @@ def test_a_size_that_does_not_fit_is_told_before_anything_runs(capsys, monkeypat
     assert main(["--samples", "1000000"]) == 1
     err = capsys.readouterr().err
     assert err == (
-        "ssnn compare: error: not enough memory: 1,000,000 samples and 10 hidden neurons need 7.1 GB, "
+        "ssnn compare: error: not enough memory: 1,000,000 samples and 10 hidden neurons need 7.8 GB, "
         "and 1.0 GB are free; try fewer neurons or samples\n"
     )
 
