@@ -201,7 +201,7 @@ def _iterations(rows: Sequence[Iteration]) -> str:
             _over_limit(row),
             _seconds(row.compile_seconds),
             _seconds(row.transfer_seconds),
-            NONE if row.disagreement is None else f"{row.disagreement:.1g}",
+            f"{row.disagreement:.1g}",
         )
         for row in sorted(rows, key=lambda row: (row.ms_per_iteration, row.name))
     ]

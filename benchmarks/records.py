@@ -57,8 +57,8 @@ class Iteration:
     limit_ms: Number | None
     transfer_seconds: Number | None
     compile_seconds: Number | None
-    disagreement: Number | None
-    tolerance: Number | None
+    disagreement: Number
+    tolerance: Number
     min: Number
     max: Number
     rounds: int
@@ -109,6 +109,8 @@ class Growth:
     transfer_seconds: Number | None
     peak_bytes: int
     input_values: int
+    disagreement: Number
+    tolerance: Number
 
     @property
     def bytes_per_value(self) -> float:
@@ -197,8 +199,8 @@ def read(path: str) -> Results:
         raise DataError(f"{path} is not a result of these benchmarks ({why}); {MEASURE} writes one") from None
     if not (results.iterations or results.limits or results.growth or results.startup):
         raise DataError(f"{path} holds no row of these benchmarks; {MEASURE} measures some")
-    for row in results.iterations:
-        if row.tolerance is not None and not (row.disagreement or 0) <= row.tolerance:
+    for row in (*results.iterations, *results.growth):
+        if not row.disagreement <= row.tolerance:
             raise DataError(f"{path}: {row.name} {row.dtype} is {row.disagreement} from NumPy float64; measure it anew")
     return results
 

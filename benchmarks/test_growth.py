@@ -38,7 +38,7 @@ def expected_for(drawn, settings_for):
 def test_growth(name, samples, hidden, benchmark, drawn, expected_for, settings_for, open_or_skip):
     backend, settings = open_or_skip(name, "float32"), settings_for(hidden, samples)
     wanted = expected_for(samples, hidden)
-    benchmark.group = f"growth, float32, synthetic, {backend.device}"
+    benchmark.group = f"growth: {samples} synthetic digits, hidden {hidden}, float32, {backend.device}"
     measurement, peak = benchmark.pedantic(
         lambda: next(in_a_process(point, drawn, samples, settings, name, wanted)), rounds=1
     )

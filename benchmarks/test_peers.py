@@ -59,7 +59,7 @@ def test_peer(kind, hidden, benchmark, digits, settings_for, costs_for, limits_o
         "limit_ms": 1e3 * least,
         "transfer_seconds": None,
         "compile_seconds": None,
-        "first_call_seconds": None,
+        "first_call_seconds": peer.first_call_seconds,
         "disagreement": apart,
         "tolerance": allowed,
     }

@@ -40,7 +40,9 @@ def write_idx(path: Path, magic: int, values: np.ndarray) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_startup(name, benchmark, digits, folder):
     arguments = PROGRAMS[name] if name == "import ssnn" else [*PROGRAMS[name], folder]
-    benchmark.group = f"whole processes, {digits.name}"
+    benchmark.group = (
+        f"whole processes, {digits.name}" if name in ("ssnn.train", "article") else f"{name}, {digits.name}"
+    )
     benchmark.pedantic(
         lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True), rounds=5, warmup_rounds=1
     )

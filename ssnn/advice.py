@@ -23,7 +23,7 @@ class Advice:
     Attributes
     ----------
     seconds : float
-        That compiling and these iterations take.
+        That opening the backend, compiling and these iterations take.
     below, above : Turn, optional
         The backend that is sooner done with fewer iterations, and the one with more.
     """
@@ -38,7 +38,7 @@ class Advice:
     def __str__(self) -> str:
         sentence = (
             f"For {self.iterations:,} iterations with {' and '.join(map(str, self.hidden))} hidden neurons take "
-            f"{self.backend}: {self.seconds:.2f} s"
+            f"{self.backend}: {self.seconds:.2f} s from its import on"
         )
         if self.below:
             sentence += f"; below {self.below.iterations:,} iterations {self.below.backend} is sooner done"
@@ -48,17 +48,15 @@ class Advice:
 
 
 def advise(measured: Sequence[Measurement], iterations: int) -> list[Advice]:
-    """One piece of advice for each size that was measured, by the time that compiling and iterations take."""
-    sizes = sorted({measurement.hidden for measurement in measured})
-    return [
-        _advise(iterations, [m for m in measured if m.hidden == size and m.backend.name not in FOR_CHECKING])
-        for size in sizes
-    ]
+    """One piece of advice for each size, by the time from opening the backend to the last iteration."""
+    usable = [measurement for measurement in measured if measurement.backend.name not in FOR_CHECKING]
+    sizes = sorted({measurement.hidden for measurement in usable})
+    return [_advise(iterations, [m for m in usable if m.hidden == size]) for size in sizes]
 
 
 def _advise(iterations: int, measured: Sequence[Measurement]) -> Advice:
     best = min(measured, key=lambda m: _seconds(m, iterations))
-    below = [Turn(m.backend.name, _crossing(m, best)) for m in measured if m.compile < best.compile]
+    below = [Turn(m.backend.name, _crossing(m, best)) for m in measured if _start(m) < _start(best)]
     above = [Turn(m.backend.name, _crossing(m, best)) for m in measured if _is_faster(m, best)]
     return Advice(
         hidden=best.hidden,
@@ -71,7 +69,11 @@ def _advise(iterations: int, measured: Sequence[Measurement]) -> Advice:
 
 
 def _seconds(measurement: Measurement, iterations: int) -> float:
-    return measurement.compile + iterations * measurement.ms_per_iteration / 1e3
+    return _start(measurement) + iterations * measurement.ms_per_iteration / 1e3
+
+
+def _start(measurement: Measurement) -> float:
+    return measurement.opening + measurement.compile
 
 
 def _is_faster(one: Measurement, other: Measurement) -> bool:
@@ -80,4 +82,4 @@ def _is_faster(one: Measurement, other: Measurement) -> bool:
 
 def _crossing(one: Measurement, other: Measurement) -> int:
     """With how many iterations both take the same time."""
-    return round(1e3 * (one.compile - other.compile) / (other.ms_per_iteration - one.ms_per_iteration))
+    return round(1e3 * (_start(one) - _start(other)) / (other.ms_per_iteration - one.ms_per_iteration))

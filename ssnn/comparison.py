@@ -3,8 +3,9 @@
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from ssnn import backends, data, machine
 from ssnn.advice import Advice, advise
 from ssnn.backends import Availability
+from ssnn.backends.numpy import LONGEST
 from ssnn.command import Parser, check_writable, table, write_json
 from ssnn.data.stored import store, stored
 from ssnn.errors import DisagreementError, SsnnError, UsageError
@@ -45,16 +47,18 @@ def run(argv: Sequence[str]) -> int:
     digits = data.load(options.data, options.data_dir or None, progressbar=sys.stderr.isatty())
     if options.samples is not None:
         digits = data.with_samples(digits, options.samples)
-    offered = backends.available()
+    if options.data == "auto" and digits.name == "synthetic":
+        print(f"synthetic digits: {digits.origin}", file=sys.stderr)
+    offered = list(in_a_process(_offered))
     measured, failures = _measure_all(digits, [backend.name for backend in offered if backend.usable], options)
     advice = advise(measured, options.iterations)
-    if options.json is not None:
-        write_json(options.json, _to_json(measured, failures, advice, offered))
     if options.json != "-":
-        print(_report(digits, options.dtype, measured, failures, advice, offered))
+        print(_report(digits, options.dtype, measured, failures, advice, offered), flush=True)
     for failure in failures:
         if failure.disagrees:
             print(f"ssnn compare: error: {failure.reason}", file=sys.stderr)
+    if options.json is not None:
+        write_json(options.json, _to_json(measured, failures, advice, offered))
     return 4 if any(failure.disagrees for failure in failures) else int(bool(failures))
 
 
@@ -83,9 +87,10 @@ def _parse(argv: Sequence[str]) -> Any:
 
 
 def _check_memory(samples: int | None, hidden: int) -> None:
-    """Refuse what cannot fit: raw pixels here and in another process, float64 inputs, a few sets of weights."""
+    """Refuse what cannot fit: raw pixels here and in another process; float64 inputs, weights and activations there."""
     m, pixels = samples or sum(data.MNIST_COUNTS["train"]), 28 * 28
-    needed, free = m * pixels * (2 + 8) + 6 * hidden * pixels * 8, machine.free_memory()
+    needed = m * pixels * (2 + 8) + 8 * hidden * (6 * pixels + 8 * min(m, 2 * LONGEST))
+    free = machine.free_memory()
     if needed > free:
         sizes = f"{m:,} samples and {hidden:,} hidden neurons"
         raise MemoryError(f"{sizes} need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
@@ -97,7 +102,12 @@ def _measure_all(digits: data.Digits, names: Sequence[str], options: Any) -> tup
     failures: list[Failure] = []
     samples, pixels = digits.train.pixels.shape
     settings = [
-        Settings(hidden=(h,), iterations=min(options.iterations, iterations_per_call(samples, pixels, h)))
+        Settings(
+            hidden=(h,),
+            iterations=min(options.iterations, iterations_per_call(samples, pixels, h)),
+            # With that of training a very wide network oscillates, and its rounding grows; time does not depend on it.
+            learning_rate=min(Settings().learning_rate, 100 / h),
+        )
         for h in options.hidden
     ]
     total = (1 + len(names)) * len(settings)
@@ -130,6 +140,11 @@ def _progress(total: int) -> "tqdm[Any]":
     return tqdm(total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False, unit="size")
 
 
+def _offered() -> Iterator[Availability]:
+    """In a process of its own too: asking imports every library."""
+    yield from backends.available()
+
+
 def _references(folder: str, name: str, settings: Sequence[Settings]) -> Iterator[Network]:
     digits = stored(Path(folder), name)
     for each in settings:
@@ -140,11 +155,13 @@ def _outcomes(
     backend: str, dtype: str, references: Sequence[Network], folder: str, name: str, settings: Sequence[Settings]
 ) -> Iterator[Measurement | tuple[str, bool]]:
     """For each size the measurement, or why there is none and whether that is because the backend disagrees."""
+    started = time.perf_counter()
     opened = backends.open_backend(backend, dtype=dtype)
+    opening = time.perf_counter() - started
     digits = stored(Path(folder), name)
     for each, network in zip(settings, references, strict=True):
         try:
-            yield Trial(opened, digits, each).measure(network)
+            yield replace(Trial(opened, digits, each).measure(network), opening=opening)
         except DisagreementError as error:
             yield f"{error} (hidden {each.hidden[0]})", True
         except MemoryError as error:

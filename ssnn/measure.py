@@ -31,6 +31,8 @@ class Measurement:
     transfer, compile, first_call : float
         Seconds: to bring the data to the device and standardise it there, to compile, and of the call that was
         not timed because it was the first.
+    opening : float
+        Seconds to import the library and open the backend; 0 where it was open already.
     disagreement, tolerance : float
         How far the network is from that of NumPy float64 after these iterations, and how far it may be; see
         `ssnn.agreement`.
@@ -48,6 +50,7 @@ class Measurement:
     first_call: float
     disagreement: float
     tolerance: float
+    opening: float = 0.0
 
     @property
     def ms_per_iteration(self) -> float:

@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,7 +23,8 @@ def in_a_process(function: Callable[..., Iterator[Any]], *arguments: Any) -> Ite
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(theirs, function, arguments), daemon=True)
-    process.start()
+    with _no_interrupt():
+        process.start()
     theirs.close()
     try:
         while True:
@@ -38,10 +40,24 @@ def in_a_process(function: Callable[..., Iterator[Any]], *arguments: Any) -> Ite
     finally:
         process.kill()
         process.join()
+        ours.close()
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Start a process that never hears Ctrl-C: the one that started it does, and ends it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run(connection: Connection, function: Callable[..., Iterator[Any]], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one hears Ctrl-C, and ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no signal could be blocked before this process started
     try:
         for value in function(*arguments):
             connection.send(("value", value))

@@ -143,11 +143,12 @@ def test_ctrl_c_exits_with_130_and_leaves_no_process():
     hear = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     run = "runpy.run_module('ssnn.compare', run_name='__main__', alter_sys=True)"
     command = [sys.executable, "-c", f"{hear}; {run}", "--data", "synthetic", "--hidden", "3000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
         started = []
         while not any("spawn_main" in " ".join(child.cmdline()) for child in started):
             started = psutil.Process(process.pid).children()
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "\nssnn compare: interrupted\n")
     _, alive = psutil.wait_procs(started, timeout=10)
@@ -198,11 +199,22 @@ def test_advice_weighs_compiling_against_iterations():
     assert (many.backend, many.seconds) == ("jax", pytest.approx(1.5))
     assert (many.below, many.above) == (Turn("numpy", 250), None)
     assert str(many) == (
-        "For 500 iterations with 10 hidden neurons take jax: 1.50 s; below 250 iterations numpy is sooner done."
+        "For 500 iterations with 10 hidden neurons take jax: 1.50 s from its import on; "
+        "below 250 iterations numpy is sooner done."
     )
     (few,) = advise([numpy, jax, strict], 100)
     assert (few.backend, few.below, few.above) == ("numpy", None, Turn("jax", 250))
-    assert str(few).endswith("take numpy: 0.40 s; above 250 iterations jax is.")
+    assert str(few).endswith("take numpy: 0.40 s from its import on; above 250 iterations jax is.")
+
+
+def test_advice_counts_the_import():
+    slow_to_open = dataclasses.replace(measurement("jax", 2, compile=0.5), opening=1.0)
+    (advice,) = advise([measurement("numpy", 4), slow_to_open], 500)
+    assert (advice.backend, advice.above) == ("numpy", Turn("jax", 750))
+
+
+def test_nobody_is_advised_to_use_what_is_for_checking():
+    assert advise([measurement("strict", 1)], 500) == []
 
 
 def test_advice_turns_at_the_nearest_crossing():

@@ -103,6 +103,8 @@ def growth(samples, hidden, ms, peak_bytes):
         transfer_seconds=0.01,
         peak_bytes=peak_bytes,
         input_values=784 * samples,
+        disagreement=2e-7,
+        tolerance=6e-5,
     )
 
 

@@ -4,6 +4,7 @@ Each peer is written as a competent user of its library would write it. A librar
 peers is opened. `verify` holds a peer against NumPy float64: what does other work than ours has no time worth a word.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,7 +67,9 @@ def open_peer(
     except Exception as error:  # somebody else's code, which may fail in any way
         raise unusable(peer_class, " ".join(str(error).split()) or type(error).__name__) from error
     peer = peer_class(X, y, network, learning_rate)
+    started = time.perf_counter()
     peer.run(1)
+    peer.first_call_seconds = time.perf_counter() - started
     peer.reset()
     return peer
 

@@ -27,6 +27,7 @@ class Peer(ABC):
     dtype: ClassVar[str] = "float32"
     device: str = "cpu"
     threads: int | None = None
+    first_call_seconds: float | None = None  # of one iteration and whatever is compiled for it
 
     def __init__(self, X: npt.NDArray[Any], y: npt.NDArray[np.uint8], network: Network, learning_rate: float) -> None:
         self.X = X
