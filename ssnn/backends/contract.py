@@ -201,7 +201,7 @@ class Backend(ABC):
         return self.device
 
     def thread_count(self) -> int | None:
-        """How many threads matrix products use on a CPU; None where that is not known."""
+        """How many threads compute on a CPU; None where that is not known."""
         return self.threads
 
     @abstractmethod

@@ -63,17 +63,15 @@ class NumpyBackend(Backend):
     def workers(self) -> int:
         return self._threads or 1
 
-    @contextmanager
-    def scope(self) -> Iterator[None]:
-        with self._blas.limit(limits=self.threads), self.thread_scope():
-            yield
+    def scope(self) -> AbstractContextManager[None]:
+        return self._blas_threads(self.threads)
 
     def loop(self, gradients: Gradients, update: Update, k: int) -> Program:
-        return Program(self.repeat(gradients, update, k), self._loop_scope)
+        return Program(self.repeat(gradients, update, k), lambda: self._blas_threads(1))
 
     @contextmanager
-    def _loop_scope(self) -> Iterator[None]:
-        with self._blas.limit(limits=1), self.thread_scope():
+    def _blas_threads(self, count: int | None) -> Iterator[None]:
+        with self._blas.limit(limits=count), self.thread_scope():
             yield
 
     def thread_scope(self) -> AbstractContextManager[None]:
