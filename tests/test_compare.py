@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -146,9 +147,12 @@ def test_ctrl_c_exits_with_130_and_leaves_no_process():
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
         started = []
-        while not any("spawn_main" in " ".join(child.cmdline()) for child in started):
-            started = psutil.Process(process.pid).children()
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        while not any("numpy" in mapped.path for child in started for mapped in child.memory_maps()):
+            started = psutil.Process(process.pid).children()  # till one of them is in the midst of its imports
+        for child in started:  # a terminal tells them all; here the parent last, so that it cannot end them before
+            child.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "\nssnn compare: interrupted\n")
     _, alive = psutil.wait_procs(started, timeout=10)
