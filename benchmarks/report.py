@@ -11,8 +11,9 @@ from benchmarks.drawing import draw
 from benchmarks.page import page, summary
 from benchmarks.records import MEASURE, read
 from benchmarks.rows import stem
-from ssnn.command import Parser, check_writable, command, leave, write_text
+from ssnn.command import Parser, command, leave
 from ssnn.errors import SsnnError, UsageError
+from ssnn.files import check_writable, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"

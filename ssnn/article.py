@@ -1,6 +1,7 @@
 """The article's own run: its settings, and the lines that it prints."""
 
-from ssnn.records import Progress, Score, Settings
+from ssnn.evaluation import Evaluation
+from ssnn.records import Progress, Settings
 
 SETTINGS = Settings(hidden=(10,), learning_rate=0.5, iterations=500, seed=561, constant_features="keep")
 DTYPE = "float64"
@@ -25,7 +26,7 @@ def progress_line(progress: Progress) -> str:
     )
 
 
-def verdict(test: Score) -> str:
+def verdict(test: Evaluation) -> str:
     """What the article prints at the end: each test image that it gets wrong, and the error rate."""
     failures = [f"failed to recognize: {index}" for index in test.errors]
     return "\n".join([*failures, f"total test set:{test.samples},and err rate:{test.error_rate}"])

@@ -1,23 +1,23 @@
-"""What all commands share: arguments, one-line errors with their exit codes, and whole files.
+"""What all commands share: arguments, tables, and one-line errors with their exit codes.
 
 Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not usable here · 4 backends disagree ·
-5 data not usable · 130 interrupted.
+5 data not usable · 6 model not usable · 130 interrupted · 143 terminated.
 """
 
 import _thread
 import argparse
-import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from ssnn.errors import SsnnError, UsageError
+from ssnn.signals import Terminated, sigterm_raises
 
-INTERRUPTED = 130
+SIGNALLED = 128  # what shells add to the number of the signal that ended a program
 
 
 class Main(Protocol):
@@ -48,7 +48,7 @@ def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main
     def decorate(function: Callable[[Sequence[str]], int | None]) -> Main:
         def main(arguments: Sequence[str] | None = None) -> int:
             try:
-                with _streams(), _no_lost_interrupt():
+                with _streams(), sigterm_raises(), _no_lost_interrupt():
                     exit_code = function(sys.argv[1:] if arguments is None else arguments)
                     sys.stdout.flush()
                 return exit_code or 0
@@ -56,8 +56,10 @@ def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main
                 return _fail(name, f"error: {error}", error.exit_code)
             except MemoryError as error:
                 return _fail(name, f"error: not enough memory: {error}; try fewer neurons or samples", 1)
+            except Terminated:
+                return _fail(f"\n{name}", "terminated", SIGNALLED + signal.SIGTERM)
             except KeyboardInterrupt:
-                return _fail(f"\n{name}", "interrupted", INTERRUPTED)
+                return _fail(f"\n{name}", "interrupted", SIGNALLED + signal.SIGINT)
             except OSError as error:  # nothing else is read or written that has no error of its own
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it is lost
                 gone = isinstance(error, BrokenPipeError)  # whoever read our output, and needs no message
@@ -72,9 +74,9 @@ def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main
 def leave(exit_code: int) -> NoReturn:
     """End the process.
 
-    After Ctrl-C at once: a library may still compute in threads that must not outlive the interpreter.
+    After a signal at once: a library may still compute in threads that must not outlive the interpreter.
     """
-    if exit_code == INTERRUPTED:
+    if exit_code > SIGNALLED:
         os._exit(exit_code)
     sys.exit(exit_code)
 
@@ -89,12 +91,13 @@ def _streams() -> Iterator[None]:
 
 @contextmanager
 def _no_lost_interrupt() -> Iterator[None]:
-    """Raise Ctrl-C once more where it falls into a callback of the garbage collector, which would swallow it."""
+    """Raise a signal once more where it falls into a callback of the garbage collector, which would swallow it."""
     tell = sys.unraisablehook
 
     def again(unraisable: "sys.UnraisableHookArgs") -> None:
-        if unraisable.exc_type is KeyboardInterrupt:
-            threading.Timer(0.05, _thread.interrupt_main).start()
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            number = signal.SIGTERM if unraisable.exc_type is Terminated else signal.SIGINT
+            threading.Timer(0.05, _thread.interrupt_main, [number]).start()
         else:
             tell(unraisable)
 
@@ -114,77 +117,6 @@ def table(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> str:
         return "  ".join(cell.rjust(width) if i in numbers else cell.ljust(width) for i, cell, width in cells).rstrip()
 
     return "\n".join(line(row) for row in rows)
-
-
-def check_writable(path: str) -> None:
-    """Refuse a file that could not be written once its content has been computed.
-
-    Raises
-    ------
-    UsageError
-        If the path is a folder, or its folder is missing or read-only.
-    """
-    target = Path(path)
-    if path == "-":
-        return
-    if target.is_dir():
-        raise UsageError(f"{path} is a folder; name a file")
-    if not target.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {target.parent}")
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise UsageError(f"{path} cannot be written: permission denied")
-
-
-def write_json(path: str, content: dict[str, Any]) -> None:
-    """Write one JSON object to a file, or to standard output for "-".
-
-    A file that was there is replaced only by a whole one.
-
-    Raises
-    ------
-    SsnnError
-        If the file cannot be written.
-    """
-    text = json.dumps(content, allow_nan=False, indent=2) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
-    else:
-        write_text(path, text)
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a file of UTF-8 with the line ends that the text has.
-
-    A file that was there is replaced only by a whole one.
-
-    Raises
-    ------
-    SsnnError
-        If the file cannot be written.
-    """
-    content = text.encode()
-    try:
-        target = Path(path).resolve()
-        if not _replaceable(path):
-            Path(path).write_bytes(content)
-            return
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise SsnnError(f"{path} cannot be written ({error.strerror})") from None
-    except RuntimeError:  # from resolve, in older versions of Python
-        raise SsnnError(f"{path} cannot be written (a loop of links)") from None
-
-
-def _replaceable(path: str) -> bool:
-    """Whether a new file may take the place of this one: not of a device, a pipe or a file behind a /dev name."""
-    target = Path(path)
-    special = target.is_relative_to("/dev") or (target.exists() and not target.is_file())
-    return not special and os.access(target.resolve().parent, os.W_OK)
 
 
 def _fail(name: str, message: str, exit_code: int) -> int:

@@ -8,7 +8,7 @@ from ssnn.command import command, leave
 @command("ssnn compare")
 def main(argv: Sequence[str]) -> int:
     """Compare, once the libraries are loaded: in here, so that Ctrl-C finds no traceback from the start."""
-    from ssnn.comparison import run
+    from ssnn.commands.compare import run
 
     return run(argv)
 

@@ -36,3 +36,9 @@ class DataError(SsnnError):
     """Data that cannot be used: missing, damaged, or not what its name says."""
 
     exit_code = 5
+
+
+class ModelError(SsnnError):
+    """A model file that cannot be used: missing, damaged, or not a model of ours."""
+
+    exit_code = 6

@@ -64,7 +64,7 @@ class Trial:
     def __init__(self, backend: Backend, digits: Digits, settings: Settings) -> None:
         watch = Stopwatch()
         self.backend, self.digits, self.settings = backend, digits, settings
-        self.standardization, network, batch = prepare(digits, backend, settings, watch)
+        self.standardization, network, batch = prepare(digits.train, backend, settings, watch)
         self._loop = backend.loop(gradients, update, settings.iterations)
         self._arguments = (network, *batch, float(settings.learning_rate))
         with watch.measure("compile"):

@@ -123,13 +123,6 @@ def update(network: Network, gradient: Network, learning_rate: float | Array) ->
     )
 
 
-def misclassified(network: Network, X: Array, Y: Array) -> Array:
-    """Which samples the network gets wrong, bool (..., 1, m): it says 1 where the logit is positive, σ(Z) > ½."""
-    _check_classes(Y, X)
-    _, Z = forward(network, X)
-    return (Z > 0) != (Y > 0)
-
-
 def _affine(layer: Layer, A: Array, first: Layer) -> Array:
     W, b = layer
     if W.ndim < 2 or W.shape[-1] != A.shape[-2]:

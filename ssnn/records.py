@@ -1,14 +1,12 @@
-"""What goes into a run and what comes out of it: frozen dataclasses, of plain values but for the trained network."""
+"""What goes into a run and what it tells of itself: frozen dataclasses of plain values."""
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from ssnn.backends import Description
 from ssnn.errors import UsageError
-from ssnn.network import Network
-from ssnn.standardize import CONSTANT_FEATURES, Standardization
+from ssnn.evaluation import Evaluation
+from ssnn.standardize import CONSTANT_FEATURES
 
 LARGEST = 2**31 - 1  # array libraries count in 32 bits
 
@@ -71,15 +69,15 @@ class Progress:
         Of this iteration, taken before its update.
     previous_cost : float
         Of the iteration before; NaN where there is none.
-    seconds : float
-        That the iterations so far have taken.
+    seconds_per_iteration : float
+        The mean of this run so far.
     """
 
     iteration: int
     iterations: int
     cost: float
     previous_cost: float
-    seconds: float
+    seconds_per_iteration: float
 
 
 Report = Callable[[Progress], None]
@@ -97,6 +95,8 @@ class DataSummary:
         How many pixels enter the network.
     constant_features : int
         How many pixels never vary in training, dropped or kept.
+    sha256 : str
+        Of the training images and their classes: whoever continues a run needs the same.
     """
 
     name: str
@@ -106,19 +106,7 @@ class DataSummary:
     test: int
     features: int
     constant_features: int
-
-
-@dataclass(frozen=True)
-class Score:
-    """Which images a network gets wrong, as indices into the images it was asked about."""
-
-    errors: tuple[int, ...]
-    samples: int
-
-    @property
-    def error_rate(self) -> float:
-        """The share of wrong samples, 0 … 1."""
-        return len(self.errors) / self.samples
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -137,31 +125,19 @@ class Seconds:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a run gives; the costs are each taken before the update of their iteration.
+class Run:
+    """What one run of training measured.
 
-    `network` and `standardization` hold NumPy arrays, the former in the dtype of the run.
+    Attributes
+    ----------
+    iterations : int
+        Done in this run; those of a run that it continued are not among them.
+    train, test : Evaluation
+        Of the images it learnt from, and of the others.
+    seconds : Seconds
     """
 
-    backend: Description
-    data: DataSummary
-    settings: Settings
-    costs: tuple[float, ...]
-    train: Score
-    test: Score
+    iterations: int
+    train: Evaluation
+    test: Evaluation
     seconds: Seconds
-    network: Network = field(repr=False)
-    standardization: Standardization = field(repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """The result as one JSON object of schema "ssnn.train/1", without the parameters."""
-        return {
-            "schema": "ssnn.train/1",
-            "backend": asdict(self.backend),
-            "data": asdict(self.data),
-            "settings": asdict(self.settings),
-            "costs": self.costs,
-            "train": {"errors": self.train.errors, "error_rate": self.train.error_rate},
-            "test": {"errors": self.test.errors, "error_rate": self.test.error_rate},
-            "seconds": asdict(self.seconds),
-        }

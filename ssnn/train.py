@@ -6,11 +6,11 @@ from ssnn.command import command, leave
 
 
 @command("ssnn train")
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int:
     """Train, once the libraries are loaded: in here, so that Ctrl-C finds no traceback from the start."""
-    from ssnn.session import run
+    from ssnn.commands.train import run
 
-    run(argv)
+    return run(argv)
 
 
 if __name__ == "__main__":

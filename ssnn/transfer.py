@@ -55,7 +55,7 @@ def samples_to_device(
         weight = backend.asarray(_in_pieces(np.full(len(samples), 1 / len(samples), backend.dtype), pieces, length))
     for index, start in enumerate(range(0, len(samples), length)):
         with watch.measure("transfer"):
-            raw = backend.asarray(_filled_up(samples.pixels[start : start + length], length))
+            raw = backend.asarray(fill_up(samples.pixels[start : start + length], length))
         if index == 0:
             with watch.measure("compile"):
                 program.prepare(X, index, raw, features, mean, std)
@@ -66,11 +66,11 @@ def samples_to_device(
     return Batch(X, Y, weight)
 
 
-def _in_pieces(values: npt.NDArray[Any], pieces: int, length: int) -> npt.NDArray[Any]:
-    return _filled_up(values, pieces * length).reshape(pieces, 1, length)
-
-
-def _filled_up(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    """The values, and zeros up to this length."""
+def fill_up(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """The values (m, …), and zeros up to this length."""
     missing = length - len(values)
     return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)]) if missing else values
+
+
+def _in_pieces(values: npt.NDArray[Any], pieces: int, length: int) -> npt.NDArray[Any]:
+    return fill_up(values, pieces * length).reshape(pieces, 1, length)

@@ -9,8 +9,8 @@ from support import BACKENDS, REQUIRABLE, REQUIRED, open_or_skip, skip
 
 from ssnn import backends, data
 from ssnn.data import mnist
-from ssnn.records import Result
-from ssnn.trainer import train
+from ssnn.model import Model
+from ssnn.trainer import fit
 
 DATA_DIR = os.environ.get("SSNN_DATA_DIR")
 
@@ -58,9 +58,9 @@ def mnist_digits(data_dir) -> data.Digits:
 
 
 @pytest.fixture(scope="session")
-def mnist_reference(mnist_digits) -> Result:
+def mnist_reference(mnist_digits) -> Model:
     """The default run in NumPy float64, which every other run is held against."""
-    return train(mnist_digits, backends.open_backend("numpy", dtype="float64"))
+    return fit(mnist_digits, backends.open_backend("numpy", dtype="float64"))
 
 
 @pytest.fixture(scope="session")

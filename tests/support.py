@@ -1,5 +1,6 @@
 """What must run, and how a test skips that cannot."""
 
+import importlib
 import os
 
 import pytest
@@ -24,9 +25,9 @@ def skip(what: str, reason: str) -> None:
 
 def import_or_skip(library: str):
     try:
-        return __import__(library)
+        return importlib.import_module(library)
     except ImportError:
-        return skip(library, f"{library} is not installed")
+        return skip(library.partition(".")[0], f"{library} is not installed")
 
 
 def open_or_skip(name: str, **options) -> backends.Backend:

@@ -25,7 +25,7 @@ from ssnn.network import gradients, update
 from ssnn.records import Settings
 from ssnn.standardize import Standardization
 from ssnn.stopwatch import Stopwatch
-from ssnn.trainer import prepare, train
+from ssnn.trainer import fit, prepare
 from ssnn.transfer import network_to_device, network_to_host, samples_to_device
 
 
@@ -256,7 +256,7 @@ def test_pieces_change_nothing_but_the_rounding(random, name, hidden, samples):
 
 
 def test_numpy_has_the_same_bits_however_its_threads_run(few_digits):
-    runs = [train(few_digits, backends.open_backend("numpy", threads=3), Settings(iterations=40)) for _ in range(5)]
+    runs = [fit(few_digits, backends.open_backend("numpy", threads=3), Settings(iterations=40)) for _ in range(5)]
     assert all(run.costs == runs[0].costs and disagreement(run.network, runs[0].network) == 0 for run in runs)
 
 

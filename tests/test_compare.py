@@ -10,10 +10,11 @@ import time
 import psutil
 import pytest
 
-from ssnn import backends, comparison, machine
+from ssnn import backends, machine
 from ssnn.advice import Turn, advise
 from ssnn.backends import Description
 from ssnn.backends.numpy import NumpyBackend
+from ssnn.commands import compare as comparison
 from ssnn.compare import main
 from ssnn.errors import BackendError, SsnnError
 from ssnn.measure import Measurement

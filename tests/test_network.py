@@ -5,7 +5,7 @@ import pytest
 from support import BACKENDS, import_or_skip, in_one_piece, open_or_skip, step
 
 from ssnn.agreement import disagreement, tolerance
-from ssnn.network import Layer, cost, forward, gradients, logistic, misclassified, update
+from ssnn.network import Layer, cost, forward, gradients, logistic, update
 from ssnn.transfer import network_to_device, network_to_host
 
 SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
@@ -157,13 +157,6 @@ def test_no_logit_overflows(dtype):
     np.testing.assert_array_equal(logistic(Z), [[0, 0, 0.5, 1, 1]])
 
 
-def test_a_tie_is_class_0():
-    """The article says 1 where A2 > 0.5, and a logit of 0 is a probability of exactly 0.5."""
-    network = (Layer(np.array([[1.0]]), np.array([[0.0]])),)
-    wrong = misclassified(network, np.array([[-1.0, 0, 0, 1]]), np.array([[1.0, 0, 1, 1]]))
-    np.testing.assert_array_equal(wrong, [[True, False, True, False]])
-
-
 @pytest.mark.parametrize(
     ("change", "shapes"),
     [
@@ -193,12 +186,6 @@ def test_shapes_that_do_not_fit_are_refused_by_name(change, shapes):
     with pytest.raises(ValueError, match="not fit") as error:
         step(network, value["X"], value["Y"], value["weight"], value["learning_rate"])
     assert all(s in str(error.value) for s in shapes), error.value
-
-
-def test_classes_that_do_not_fit_are_refused_when_judging_too():
-    network = (Layer(np.ones((1, 5)), np.ones((1, 1))),)
-    with pytest.raises(ValueError, match=r"\(20, 1\) do not fit inputs X \(5, 20\): Y is \(1, 20\)"):
-        misclassified(network, np.ones((5, M)), np.ones((M, 1)))
 
 
 def test_a_network_needs_a_layer():

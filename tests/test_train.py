@@ -120,7 +120,7 @@ def test_json_goes_into_a_pipe_and_leaves_it_there(tmp_path):
 @pytest.fixture
 def no_training(monkeypatch):
     """Mistakes of usage are told before anything is computed."""
-    monkeypatch.setattr("ssnn.session.train", None)
+    monkeypatch.setattr("ssnn.commands.train.fit", None)
 
 
 @pytest.mark.usefixtures("no_training")

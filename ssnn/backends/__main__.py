@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from ssnn.backends import Availability, available
-from ssnn.command import Parser, check_writable, command, leave, table, write_json
+from ssnn.command import Parser, command, leave, table
+from ssnn.files import check_writable, write_json
 
 HEADINGS = ("backend", "usable", "library", "version", "devices")
 

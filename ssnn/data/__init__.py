@@ -1,5 +1,6 @@
 """Handwritten digits as uint8 pixels on the host: the one door to MNIST and to the built-in synthetic digits."""
 
+import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,13 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def sha256(self) -> str:
+        """The checksum of all pixels and labels, in hexadecimal digits."""
+        checksum = hashlib.sha256()
+        for part in (self.pixels, self.labels):
+            checksum.update(np.ascontiguousarray(part).data)
+        return checksum.hexdigest()
 
 
 @dataclass(frozen=True)

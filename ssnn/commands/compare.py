@@ -16,9 +16,10 @@ from ssnn import backends, data, machine
 from ssnn.advice import Advice, advise
 from ssnn.backends import Availability
 from ssnn.backends.numpy import LONGEST
-from ssnn.command import Parser, check_writable, table, write_json
+from ssnn.command import Parser, table
 from ssnn.data.stored import store, stored
 from ssnn.errors import DisagreementError, SsnnError, UsageError
+from ssnn.files import check_writable, write_json
 from ssnn.measure import Measurement, Trial, iterations_per_call, reference
 from ssnn.network import Network
 from ssnn.processes import in_a_process

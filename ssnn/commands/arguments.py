@@ -1,0 +1,59 @@
+"""Arguments that several commands take, and what they open."""
+
+import os
+import sys
+from argparse import Namespace
+
+from ssnn import backends, data
+from ssnn.backends import Backend
+from ssnn.command import Parser
+from ssnn.data import Digits
+
+
+def add_backend(parser: Parser, dtype: str = "float32") -> None:
+    """What runs where; `dtype` is the default, and its help text says where it comes from."""
+    add = parser.add_argument_group("what runs where").add_argument
+    add(
+        "--backend",
+        default=os.environ.get("SSNN_BACKEND") or "numpy",
+        metavar="NAME",
+        help=f"{', '.join(backends.BUILT_IN)} or one that another package adds (default: SSNN_BACKEND, else numpy)",
+    )
+    add("--device", help="cpu, gpu, cuda, or one of several as in cuda:1 (default: a GPU if the backend has one)")
+    add("--dtype", default=dtype, help=f"{' or '.join(backends.DTYPES)} (default: that of the model, else float32)")
+    add(
+        "--precision",
+        default="highest",
+        help="of matrix products, highest or, on NVIDIA GPUs, tf32 (default: %(default)s)",
+    )
+    add("--threads", type=int, metavar="N", help="for matrix products on the CPU (default: the library's choice)")
+
+
+def open_backend(options: Namespace) -> Backend:
+    """The backend that the arguments name."""
+    return backends.open_backend(options.backend, options.device, options.dtype, options.precision, options.threads)
+
+
+def add_data(parser: Parser) -> None:
+    """Where digits come from."""
+    add = parser.add_argument_group("data").add_argument
+    add(
+        "--data",
+        default="auto",
+        metavar="SOURCE",
+        help="mnist, synthetic, or auto for mnist where it can be had (default: %(default)s)",
+    )
+    add(
+        "--data-dir",
+        default=os.environ.get("SSNN_DATA_DIR"),
+        metavar="DIR",
+        help="folder of MNIST's four files (default: SSNN_DATA_DIR)",
+    )
+
+
+def load_data(options: Namespace, digits: tuple[int, int] = (0, 1), bar: bool = False) -> Digits:
+    """The digits that the arguments ask for; where MNIST was hoped for and not found, that is told."""
+    loaded = data.load(options.data, options.data_dir or None, digits, progressbar=bar)
+    if options.data == "auto" and loaded.name == "synthetic":
+        print(f"synthetic digits: {loaded.origin}", file=sys.stderr)
+    return loaded

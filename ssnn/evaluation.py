@@ -1,0 +1,72 @@
+"""How good a network is on images whose class is known."""
+
+from dataclasses import asdict, dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssnn.network import cost, logistic
+
+NORMAL_975 = 1.959963984540054  # the standard normal distribution has 95 % between this and its negative
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network says of images, held against their classes.
+
+    Attributes
+    ----------
+    samples : int
+        How many images.
+    errors : tuple of int
+        Those that it gets wrong, as indices into the images it was asked about.
+    confusion : ((int, int), (int, int))
+        How many images of class i it takes for class j: confusion[i][j].
+    log_loss : float
+        Mean of -log(probability that it gives to the right class), in nats: the cost that training minimises.
+    brier_score : float
+        Mean squared difference between the probability of class 1 and the class, 0 … 1.
+    """
+
+    samples: int
+    errors: tuple[int, ...]
+    confusion: tuple[tuple[int, int], tuple[int, int]]
+    log_loss: float
+    brier_score: float
+
+    @property
+    def error_rate(self) -> float:
+        """The share of wrong images, 0 … 1."""
+        return len(self.errors) / self.samples
+
+    @property
+    def error_rate_interval(self) -> tuple[float, float]:
+        """Where the error rate on all such images lies, with 95 % confidence: Wilson's score interval.
+
+        It keeps its coverage where errors are few, as the usual ± does not (Brown, Cai and DasGupta, "Interval
+        estimation for a binomial proportion", 2001).
+        """
+        n, p, z = self.samples, self.error_rate, NORMAL_975
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return max(0.0, centre - half), min(1.0, centre + half)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as one JSON object."""
+        return asdict(self) | {"error_rate": self.error_rate, "error_rate_interval": self.error_rate_interval}
+
+
+def evaluate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Evaluation:
+    """Judge logits (m,) by the classes (m,), 0 or 1, of at least one image; a positive logit says 1."""
+    Z, Y = logits.astype(np.float64)[None, :], labels.astype(np.float64)[None, :]
+    says = (logits > 0).astype(np.intp)
+    zeros, ones = (np.bincount(says[labels == label], minlength=2).tolist() for label in (0, 1))
+    return Evaluation(
+        samples=len(labels),
+        errors=tuple(np.flatnonzero(says != labels).tolist()),
+        confusion=((zeros[0], zeros[1]), (ones[0], ones[1])),
+        log_loss=float(cost(Z, Y, 1 / len(labels))),
+        brier_score=float(np.mean((logistic(Z) - Y) ** 2)),
+    )

@@ -1,0 +1,150 @@
+"""A trained network and all that belongs to it: what can be kept, continued, asked and handed on."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssnn import inference
+from ssnn.backends import Backend, Description, open_backend
+from ssnn.data import Samples
+from ssnn.errors import UsageError
+from ssnn.evaluation import Evaluation, evaluate
+from ssnn.familiarity import Familiarity
+from ssnn.network import Network, logistic
+from ssnn.records import DataSummary, Run, Settings
+from ssnn.standardize import Standardization
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network with its standardisation, and the record of how it came about.
+
+    Images are uint8 grey values, 0 (black) … 255 (ink), as (m, 28, 28) or as rows (m, 784). Methods compute on
+    the backend that they are given, open or by name; by name, in the dtype of the model.
+
+    Attributes
+    ----------
+    network : tuple of Layer
+        NumPy arrays in the dtype of the run.
+    standardization : Standardization
+    familiarity : Familiarity
+        What tells strangers from the images that it was trained on.
+    settings : Settings
+        `settings.iterations` is what was asked for; `len(costs)` may be less, of a run that was stopped.
+    data : DataSummary
+    backend : Description
+        What computed the last iterations.
+    costs : tuple of float
+        Of every iteration, each taken before its update.
+    run : Run, optional
+        Scores and times of the run that made this model; None for one that comes from a file.
+    """
+
+    network: Network = field(repr=False)
+    standardization: Standardization = field(repr=False)
+    familiarity: Familiarity = field(repr=False)
+    settings: Settings
+    data: DataSummary
+    backend: Description
+    costs: tuple[float, ...] = field(repr=False)
+    run: Run | None = field(default=None, repr=False)
+
+    @property
+    def dtype(self) -> str:
+        """Of the parameters, "float32" or "float64"."""
+        return str(self.network[0].W.dtype)
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels an image has."""
+        return int(self.familiarity.mean.shape[1])
+
+    def logits(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.float64]:
+        """The logit of each image, (m,): positive where the network takes it for `data.digits[1]`.
+
+        Raises
+        ------
+        UsageError
+            If the images are not uint8 of the right shape; so for all methods below.
+        BackendError
+            If the backend is not usable here; so for all methods below.
+        """
+        rows = self._rows(images)
+        return inference.logits(self._open(backend), self.network, self.standardization, rows)
+
+    def predict(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.uint8]:
+        """The digit that each image is taken for, uint8 (m,)."""
+        digits = np.array(self.data.digits, np.uint8)
+        return digits[(self.logits(images, backend) > 0).astype(np.intp)]
+
+    def predict_proba(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.float64]:
+        """The probability of either digit, (m, 2), in the order of `data.digits`."""
+        Z = self.logits(images, backend)
+        return np.stack([logistic(-Z), logistic(Z)], axis=1)
+
+    def unlikeness(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.float64]:
+        """How unlike the training images each image is, (m,): above 1 for one training image in a hundred.
+
+        See `ssnn.familiarity`.
+        """
+        return inference.unlikenesses(self._open(backend), self.familiarity, self._rows(images))
+
+    def evaluate(self, samples: Samples, backend: str | Backend = "numpy") -> Evaluation:
+        """Judge the model on images whose classes are known, at least one."""
+        return evaluate(self.logits(samples.pixels, backend), samples.labels)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but `run` to a safetensors file, which `ssnn.load_model` reads.
+
+        A file that was there is replaced only by a whole one.
+
+        Raises
+        ------
+        SsnnError
+            If the file cannot be written.
+        """
+        from ssnn import model_file
+
+        model_file.write(path, self)
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write an ONNX file that takes raw pixels and gives digits and probabilities; see `ssnn.export`.
+
+        Raises
+        ------
+        SsnnError
+            If the file cannot be written, or the extra `onnx` is not installed.
+        """
+        from ssnn import export
+
+        export.write(path, self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as one JSON object of schema "ssnn.train/1", without the parameters."""
+        record = {
+            "schema": "ssnn.train/1",
+            "backend": asdict(self.backend),
+            "data": asdict(self.data),
+            "settings": asdict(self.settings),
+            "costs": self.costs,
+        }
+        if self.run is None:
+            return record
+        scores = {"train": self.run.train.to_json(), "test": self.run.test.to_json()}
+        return record | scores | {"seconds": asdict(self.run.seconds)}
+
+    def _open(self, backend: str | Backend) -> Backend:
+        return open_backend(backend, dtype=self.dtype) if isinstance(backend, str) else backend
+
+    def _rows(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        side = round(self.pixels**0.5)
+        shape = np.shape(images)
+        if getattr(images, "dtype", None) != np.uint8:
+            found = getattr(images, "dtype", type(images).__name__)
+            raise UsageError(f"images of {found}: grey values 0 … 255 in a uint8 array are needed")
+        if shape[1:] not in ((self.pixels,), (side, side)):
+            raise UsageError(f"images {shape}: (m, {side}, {side}) or (m, {self.pixels}) is needed")
+        return images.reshape(len(images), self.pixels)

@@ -1,0 +1,68 @@
+"""Ctrl-C and SIGTERM: both end a program alike, and a program may finish what it is at before it goes."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, NoReturn
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come: what Ctrl-C is to the person at the keyboard, this is to the machine."""
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Raise `Terminated` on SIGTERM, so that whatever cleans up after Ctrl-C does so here too."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    with _handled(terminate, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def first_noted(message: str) -> Iterator[Callable[[], int | None]]:
+    """Note the first Ctrl-C or SIGTERM, and tell the user with this message; the next one has its usual effect.
+
+    Yields
+    ------
+    callable
+        Gives the number of the signal that was noted, or None.
+    """
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
+        # Past Python's buffers, which the signal may have interrupted.
+        with suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), f"\n{message}\n".encode())
+
+    with _handled(note, *ENDING) as before:
+        yield lambda: noted[0] if noted else None
+
+
+@contextmanager
+def _handled(
+    handler: Callable[[int, FrameType | None], None], *numbers: signal.Signals
+) -> Iterator[dict[signal.Signals, Any]]:
+    """Handle these signals within the block, but for those that the process was told to ignore."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: was for number, was in before.items() if was not in (signal.SIG_IGN, None)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}  # only there can they be handled
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield before
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
