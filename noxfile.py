@@ -14,7 +14,7 @@ import nox
 REQUIRED = os.environ.get("SSNN_REQUIRE", "")
 HAS_GPU = shutil.which("nvidia-smi") is not None
 
-nox.options.sessions = ["lint", "types", "tests", *(["tests_torch"] if "torch" in REQUIRED else [])]
+nox.options.sessions = ["lint", "types", "tests", "tests_extras", *(["tests_torch"] if "torch" in REQUIRED else [])]
 nox.options.error_on_missing_interpreters = True
 
 PACKAGES = {
@@ -31,6 +31,11 @@ def install(session: nox.Session, *packages: str) -> None:
     """Install into the session's environment, if it has one."""
     if session.venv_backend != "none":
         session.install(*packages)
+
+
+def requiring(session: nox.Session, libraries: str) -> dict[str, str]:
+    """The environment of tests that must not skip for want of these libraries, where the session has installed them."""
+    return {"SSNN_REQUIRE": f"{REQUIRED},{libraries}"} if session.venv_backend != "none" else {}
 
 
 @nox.session
@@ -57,10 +62,24 @@ def tests(session: nox.Session, backend: str) -> None:
 
 
 @nox.session
+def tests_extras(session: nox.Session) -> None:
+    """The tests of the scikit-learn estimator and of the ONNX export, with the libraries that they are made for."""
+    install(session, "-e", ".[jax,onnx,sklearn,strict,test]", "onnxruntime", "pandas")
+    session.run(
+        "pytest",
+        "tests/test_estimator.py",
+        "tests/test_export.py",
+        "tests/test_evaluation.py",
+        *session.posargs,
+        env=requiring(session, "onnx,onnxruntime,pandas,sklearn"),
+    )
+
+
+@nox.session
 def tests_torch(session: nox.Session) -> None:
     """The tests of PyTorch: run only when asked for, because it is large; pinned, to get a build of known size."""
     install(session, "torch==2.13.0")
-    install(session, "-e", ".[torch,test]")
+    install(session, "-e", ".[sklearn,torch,test]")
     session.run("pytest", "-m", "torch", *session.posargs)
 
 
@@ -82,7 +101,7 @@ def benchmarks(session: nox.Session) -> None:
     """
     install(session, "torch==2.13.0")
     install(session, "-e", ".[jax,strict,peers,report,test]")
-    required = {"SSNN_REQUIRE": f"{REQUIRED},keras,matplotlib,optax,sklearn"} if session.venv_backend != "none" else {}
+    required = requiring(session, "keras,matplotlib,optax,sklearn")
     session.run("pytest", "tests/test_peers.py", "tests/test_report.py", env=required)
     result = Path(session.create_tmp(), "result.json")
     session.run("pytest", "--benchmark-only", f"--benchmark-json={result}", *session.posargs)

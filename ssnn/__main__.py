@@ -10,6 +10,8 @@ from ssnn.command import Parser, command, leave
 
 COMMANDS = {
     "train": ("ssnn.train", "train a network"),
+    "predict": ("ssnn.predict", "say which digit is on each image"),
+    "evaluate": ("ssnn.evaluate", "judge a saved model on test images"),
     "compare": ("ssnn.compare", "find the fastest backend for this machine"),
     "backends": ("ssnn.backends.__main__", "show which backends can run on this machine"),
 }

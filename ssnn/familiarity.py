@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
+from threadpoolctl import threadpool_limits
 
 from ssnn.network import Array
 
@@ -72,7 +73,8 @@ def _hyperplane(pixels: npt.NDArray[np.uint8]) -> tuple[Array, Array, Array]:
     images = pixels.astype(np.float32) / GREY_LEVELS
     mean = np.mean(images, axis=0) if len(images) else np.zeros(pixels.shape[1], np.float32)
     difference = images - mean
-    _, vectors = np.linalg.eigh(difference.T @ difference)  # in ascending order of what they explain
+    with threadpool_limits(1, "blas"):  # more gain nothing here, and crawl where cores are shared
+        _, vectors = np.linalg.eigh(difference.T @ difference)  # in ascending order of what they explain
     components = np.zeros((pixels.shape[1], COMPONENTS), np.float32)
     k = min(COMPONENTS, len(images) // 2, pixels.shape[1] // 2)  # with more of them, nothing would be far
     components[:, :k] = vectors[:, ::-1][:, :k]

@@ -1,7 +1,7 @@
 """Standardisation: every feature to mean 0 and standard deviation 1 over the training images.
 
-The sums behind mean and standard deviation are exact integers, so both are the same bits on every machine
-and backend; the transform itself is written in the Array API and runs where the pixels are.
+The sums behind mean and standard deviation of pixels are exact integers, so both are the same bits on every
+machine and backend; the transform itself is written in the Array API and runs where the pixels are.
 """
 
 from dataclasses import dataclass
@@ -75,6 +75,25 @@ def fit(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Stand
     else:
         features = np.flatnonzero(varies)
     return Standardization(features, mean[features], std[features], n_constant=int(np.sum(~varies)))
+
+
+def fit_floating(rows: npt.NDArray[np.float64]) -> Standardization:
+    """Measure samples of any features, (m, n0), not grey values only; those that take one value alone are left out.
+
+    Raises
+    ------
+    DataError
+        If no feature varies.
+    """
+    low, spread = np.min(rows, axis=0), np.ptp(rows, axis=0)
+    features = np.flatnonzero(spread)
+    if not len(features):
+        raise DataError(f"no feature varies over the {len(rows)} samples, so there is nothing to learn from")
+    low, spread = low[features], spread[features]
+    # Measured within its own range, 0 … 1, no feature loses digits to its offset, and no square overflows.
+    unit = (rows[:, features] - low) / spread
+    mean, std = low + spread * np.mean(unit, axis=0), spread * np.std(unit, axis=0)
+    return Standardization(features, mean, std, n_constant=rows.shape[1] - len(features))
 
 
 def standardize(pixels: Array, features: Array, mean: Array, std: Array) -> Array:

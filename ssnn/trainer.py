@@ -102,10 +102,10 @@ def fit(
         if report is not None:
             report(_progress(costs, settings, watch.seconds["iterations"] / (len(costs) - len(model.costs))))
         if checkpoint is not None and checkpoint_every is not None and len(costs) % checkpoint_every == 0:
-            checkpoint(replace(model, network=_checked(backend, network, costs, settings), costs=tuple(costs)))
+            checkpoint(replace(model, network=checked(backend, network, costs, settings), costs=tuple(costs)))
         if stopping is not None and stopping(costs):
             break
-    trained = _checked(backend, network, costs, settings)
+    trained = checked(backend, network, costs, settings)
     train = _evaluate(backend, network, batch, digits.train.labels, watch)
     test_batch = _to_device(backend, network, standardization, digits.test, watch)
     test = _evaluate(backend, network, test_batch, digits.test.labels, watch)
@@ -121,13 +121,19 @@ def fit(
 
 
 def prepare(
-    samples: Samples, backend: Backend, settings: Settings, watch: Stopwatch, start: Network | None = None
+    samples: Samples,
+    backend: Backend,
+    settings: Settings,
+    watch: Stopwatch,
+    start: Network | None = None,
+    standardization: Standardization | None = None,
 ) -> tuple[Standardization, Network, Batch]:
     """What training starts from: the standardisation, and on the device the network and the samples.
 
-    The network is `start`, of NumPy arrays, or by default the seeded one.
+    The network is `start`, of NumPy arrays, or by default the seeded one; the standardisation is measured unless
+    it is given.
     """
-    standardization = fit_standardization(samples.pixels, settings.constant_features)
+    standardization = standardization or fit_standardization(samples.pixels, settings.constant_features)
     if start is None:
         sizes = (samples.pixels.shape[1], *settings.hidden, 1)
         start = initial_network(sizes, settings.seed, standardization.features)
@@ -173,6 +179,21 @@ def descend(
             if not math.isfinite(cost):
                 raise _diverged(f"the cost is {cost}", iteration, settings)
         yield network
+
+
+def checked(backend: Backend, network: Network, costs: Sequence[float], settings: Settings) -> Network:
+    """The network as NumPy arrays, if all its parameters are finite.
+
+    Raises
+    ------
+    TrainingError
+        If one is not.
+    """
+    on_host = network_to_host(backend, network)
+    xp = array_namespace(*on_host[0])
+    if not all(bool(xp.all(xp.isfinite(parameters))) for layer in on_host for parameters in layer):
+        raise _diverged("a parameter is not finite", len(costs), settings)
+    return on_host
 
 
 def _stops(done: int, iterations: int, checkpoint_every: int | None) -> Iterator[int]:
@@ -234,15 +255,6 @@ def _to_device(
     """Samples on the device, in pieces that suit the backend and this network."""
     length = backend.piece_length(len(samples), max(math.prod(layer.W.shape) for layer in network))
     return samples_to_device(backend, standardization, samples, length, watch)
-
-
-def _checked(backend: Backend, network: Network, costs: Sequence[float], settings: Settings) -> Network:
-    """The network as NumPy arrays, if all its parameters are finite."""
-    on_host = network_to_host(backend, network)
-    xp = array_namespace(*on_host[0])
-    if not all(bool(xp.all(xp.isfinite(parameters))) for layer in on_host for parameters in layer):
-        raise _diverged("a parameter is not finite", len(costs), settings)
-    return on_host
 
 
 def _diverged(what: str, iteration: int, settings: Settings) -> TrainingError:

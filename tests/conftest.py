@@ -64,6 +64,12 @@ def mnist_reference(mnist_digits) -> Model:
 
 
 @pytest.fixture(scope="session")
+def mnist_model(mnist_digits) -> Model:
+    """What a default run gives."""
+    return fit(mnist_digits)
+
+
+@pytest.fixture(scope="session")
 def few_digits() -> data.Digits:
     """300 synthetic images, 100 of them for testing: enough where the numbers only have to be the same."""
     digits = data.load("synthetic")

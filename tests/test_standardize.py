@@ -1,3 +1,4 @@
+import statistics
 from fractions import Fraction
 from math import isqrt
 
@@ -6,7 +7,7 @@ import pytest
 from support import BACKENDS, open_or_skip
 
 from ssnn.errors import DataError, UsageError
-from ssnn.standardize import fit, standardize
+from ssnn.standardize import fit, fit_floating, standardize
 
 
 @pytest.fixture
@@ -60,6 +61,22 @@ def test_what_is_no_grey_value_or_no_choice_is_refused(pixels):
         fit(pixels / 255)
     with pytest.raises(UsageError, match="constant features 'kepp': choose drop or keep"):
         fit(pixels, "kepp")
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1), (1e6, 1), (-1e12, 1e-3), (0, 1e200), (0, 1e-200)])
+def test_numbers_of_any_scale_are_measured_as_exactly(random, offset, scale):
+    rows = np.insert(offset + scale * random.standard_normal((400, 3)), 1, 0.1, axis=1)
+    found = fit_floating(rows)
+    np.testing.assert_array_equal(found.features, [0, 2, 3])
+    assert found.n_constant == 1
+    columns = [[Fraction(v) for v in rows[:, feature]] for feature in found.features]
+    np.testing.assert_allclose(found.mean, [float(statistics.mean(c)) for c in columns], rtol=1e-15, atol=1e-15 * scale)
+    np.testing.assert_allclose(found.std, [statistics.pstdev(c) for c in columns], rtol=1e-14)
+
+
+def test_numbers_that_are_all_alike_are_refused():
+    with pytest.raises(DataError, match="no feature varies over the 3 samples"):
+        fit_floating(np.full((3, 4), 0.1))
 
 
 @pytest.mark.parametrize("name", BACKENDS)

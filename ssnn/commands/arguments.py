@@ -10,8 +10,13 @@ from ssnn.command import Parser
 from ssnn.data import Digits
 
 
-def add_backend(parser: Parser, dtype: str = "float32") -> None:
-    """What runs where; `dtype` is the default, and its help text says where it comes from."""
+def add_model(parser: Parser) -> None:
+    """The model to use."""
+    parser.add_argument("--model", required=True, metavar="FILE", help="as `ssnn train --save FILE` wrote it")
+
+
+def add_backend(parser: Parser) -> None:
+    """What runs where."""
     add = parser.add_argument_group("what runs where").add_argument
     add(
         "--backend",
@@ -20,7 +25,7 @@ def add_backend(parser: Parser, dtype: str = "float32") -> None:
         help=f"{', '.join(backends.BUILT_IN)} or one that another package adds (default: SSNN_BACKEND, else numpy)",
     )
     add("--device", help="cpu, gpu, cuda, or one of several as in cuda:1 (default: a GPU if the backend has one)")
-    add("--dtype", default=dtype, help=f"{' or '.join(backends.DTYPES)} (default: that of the model, else float32)")
+    add("--dtype", help=f"{' or '.join(backends.DTYPES)} (default: that of the model, float32 for a new one)")
     add(
         "--precision",
         default="highest",
@@ -29,9 +34,11 @@ def add_backend(parser: Parser, dtype: str = "float32") -> None:
     add("--threads", type=int, metavar="N", help="for matrix products on the CPU (default: the library's choice)")
 
 
-def open_backend(options: Namespace) -> Backend:
-    """The backend that the arguments name."""
-    return backends.open_backend(options.backend, options.device, options.dtype, options.precision, options.threads)
+def open_backend(options: Namespace, dtype: str) -> Backend:
+    """The backend that the arguments name, in this dtype if they name none."""
+    return backends.open_backend(
+        options.backend, options.device, options.dtype or dtype, options.precision, options.threads
+    )
 
 
 def add_data(parser: Parser) -> None:

@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
         seed=options.seed,
         constant_features=options.constant_features,
     )
-    backend = open_backend(options)
+    backend = open_backend(options, "float32")
     bar = sys.stderr.isatty() and not options.quiet
     digits = load_data(options, tuple(options.digits), bar)
     if not options.quiet:

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from support import BACKENDS, open_or_skip
+
+from ssnn import inference
+from ssnn.data import mnist
+from ssnn.familiarity import COMPONENTS, familiarize
+
+
+def distance_by_least_squares(image, images):
+    """The distance of an image to the hyperplane through the mean of others along their principal components."""
+    mean = images.mean(axis=0)
+    _, _, directions = np.linalg.svd(images - mean, full_matrices=False)
+    span = directions[: min(COMPONENTS, len(images) // 2)].T
+    coefficients, *_ = np.linalg.lstsq(span, image - mean, rcond=None)
+    return np.linalg.norm(image - mean - span @ coefficients)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_unlikeness_is_a_distance_over_the_99th_percentile_of_the_class(few_digits, name, dtype):
+    backend = open_or_skip(name, dtype=dtype)
+    train, test = few_digits.train, few_digits.test.pixels[:10]
+    found = inference.unlikenesses(backend, familiarize(train.pixels, train.labels), test)
+    classes = [train.pixels[train.labels == label] / 255.0 for label in (0, 1)]
+    limits = [np.quantile([distance_by_least_squares(image, images) for image in images], 0.99) for images in classes]
+    expected = [
+        min(
+            distance_by_least_squares(image / 255.0, images) / limit
+            for images, limit in zip(classes, limits, strict=True)
+        )
+        for image in test
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_one_training_image_in_a_hundred_is_above_1(mnist_digits, mnist_model):
+    found = mnist_model.unlikeness(mnist_digits.train.pixels)
+    assert np.mean(found > 1) <= 0.01
+    for label in (0, 1):
+        assert np.mean(mnist_model.unlikeness(mnist_digits.test.pixels[mnist_digits.test.labels == label]) > 1) < 0.02
+
+
+def test_other_digits_photographs_and_negatives_are_strangers(data_dir, mnist_digits, mnist_model, random):
+    test = mnist.load(data_dir, progressbar=False).test
+    assert np.mean(mnist_model.unlikeness(test.pixels[test.labels > 1]) > 1) > 0.8
+    assert np.min(mnist_model.unlikeness(255 - mnist_digits.test.pixels[:100])) > 2
+    assert np.min(mnist_model.unlikeness(random.integers(0, 256, (100, 784), np.uint8))) > 2
+
+
+@pytest.mark.parametrize("counts", [(0, 1), (1, 1), (3, 200)])
+def test_few_images_or_none_are_no_error(few_digits, counts, random):
+    zeros, ones = (few_digits.train.pixels[few_digits.train.labels == label][:n] for label, n in enumerate(counts))
+    labels = np.repeat([0, 1], [len(zeros), len(ones)]).astype(np.uint8)
+    known = familiarize(np.concatenate([zeros, ones]), labels)
+    backend = open_or_skip("numpy")
+    assert np.all(inference.unlikenesses(backend, known, ones[:1]) <= 1.01)
+    assert inference.unlikenesses(backend, known, random.integers(0, 256, (1, 784), np.uint8)) > 1

@@ -1,0 +1,126 @@
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+from support import BACKENDS, open_or_skip
+
+import ssnn
+from ssnn import inference
+from ssnn.errors import BackendError, UsageError
+from ssnn.records import Settings
+from ssnn.trainer import fit
+
+
+@pytest.fixture(scope="module")
+def model(few_digits):
+    return fit(few_digits, settings=Settings(iterations=20, hidden=(4,)))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_logits_follow_the_formula(few_digits, model, name):
+    found = model.standardization
+    A = (few_digits.test.pixels[:, found.features] - found.mean) / found.std
+    (W1, b1), (W2, b2) = ([p.astype(float) for p in layer] for layer in model.network)
+    expected = np.maximum(A @ W1.T + b1.T, 0) @ W2.T + b2.T
+    np.testing.assert_allclose(
+        model.logits(few_digits.test.pixels, open_or_skip(name)), expected[:, 0], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_probabilities_and_digits_follow_the_logits(few_digits, model):
+    Z = model.logits(few_digits.test.pixels)
+    expected = np.stack([1 / (1 + np.exp(Z)), 1 / (1 + np.exp(-Z))], axis=1)
+    np.testing.assert_allclose(model.predict_proba(few_digits.test.pixels), expected, rtol=1e-13, atol=1e-15)
+    np.testing.assert_array_equal(model.predict(few_digits.test.pixels), np.where(Z > 0, 1, 0))
+    assert model.evaluate(few_digits.test).errors == tuple(np.flatnonzero((Z > 0) != few_digits.test.labels))
+
+
+def test_a_model_judges_as_the_run_did_that_made_it(few_digits, model):
+    assert model.evaluate(few_digits.test).errors == model.run.test.errors
+    assert model.evaluate(few_digits.train).log_loss == pytest.approx(model.run.train.log_loss, rel=1e-5)
+
+
+def test_images_may_be_square_many_or_none(few_digits, model):
+    pixels = few_digits.test.pixels
+    np.testing.assert_array_equal(model.logits(pixels.reshape(-1, 28, 28)), model.logits(pixels))
+    assert model.predict(pixels[:0]).shape == (0,)
+    assert model.predict_proba(pixels[:0]).shape == (0, 2)
+    assert model.predict(pixels[:3].reshape(3, 28, 28)).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 784)), "images of float64: grey values 0 … 255 in a uint8 array are needed"),
+        ([[0]], "images of list: grey values"),
+        (np.zeros((28, 28), np.uint8), r"images \(28, 28\): \(m, 28, 28\) or \(m, 784\) is needed"),
+        (np.zeros(784, np.uint8), r"images \(784,\)"),
+        (np.zeros((1, 28, 29), np.uint8), r"images \(1, 28, 29\)"),
+    ],
+)
+def test_what_is_no_image_is_refused(model, images, message):
+    for method in (model.predict, model.predict_proba, model.unlikeness):
+        with pytest.raises(UsageError, match=message):
+            method(images)
+
+
+def test_a_backend_that_is_not_there_is_told(model, few_digits, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendError, match="cupy is not installed"):
+        model.predict(few_digits.test.pixels, "cupy")
+    with pytest.raises(UsageError, match="unknown backend 'abacus'"):
+        model.predict(few_digits.test.pixels, "abacus")
+
+
+def test_many_images_take_no_more_memory_than_a_block(model):
+    def peak(images):
+        tracemalloc.start()
+        model.logits(images)
+        model.unlikeness(images)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    a_block = peak(np.zeros((inference.LARGEST_BLOCK, 784), np.uint8))
+    assert peak(np.zeros((12 * inference.LARGEST_BLOCK + 1, 784), np.uint8)) < 1.2 * a_block
+
+
+def test_blocks_change_nothing(model, few_digits, monkeypatch):
+    expected = model.logits(few_digits.test.pixels)
+    monkeypatch.setattr(inference, "LARGEST_BLOCK", 16)
+    np.testing.assert_allclose(model.logits(few_digits.test.pixels), expected, rtol=1e-5)
+
+
+def test_the_front_door_offers_what_it_names_and_hides_no_module():
+    program = (
+        "import sys, ssnn, types\n"
+        "assert not {'numpy', 'jax', 'torch', 'sklearn'} & set(sys.modules)\n"
+        "for name in ssnn.__all__:\n"
+        "    assert not isinstance(getattr(ssnn, name), types.ModuleType), name\n"
+        "import ssnn.train, ssnn.backends, ssnn.predict, ssnn.evaluate, ssnn.data\n"
+        "modules = ('train', 'backends', 'predict', 'evaluate', 'data')\n"
+        "assert all(isinstance(getattr(ssnn, name), types.ModuleType) for name in modules)\n"
+        "help(ssnn); help(ssnn.fit); help(ssnn.Model)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    for name in ("load_data", "fit", "load_model", "available_backends", "predict_proba", "evaluate", "save"):
+        assert name in shown
+
+
+def test_what_the_front_door_lacks_is_told():
+    with pytest.raises(AttributeError, match="module 'ssnn' has no attribute 'step'"):
+        _ = ssnn.step
+
+
+def test_without_scikit_learn_its_estimator_is_not_offered_and_the_extra_named():
+    program = (
+        "import importlib.util as util\n"
+        "util.find_spec = lambda name, find=util.find_spec: None if name == 'sklearn' else find(name)\n"
+        "import ssnn\n"
+        "assert 'ShallowNetworkClassifier' not in dir(ssnn)\n"
+        "ssnn.ShallowNetworkClassifier\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True).stderr
+    assert told.endswith("ssnn.ShallowNetworkClassifier needs scikit-learn: python -m pip install 'ssnn[sklearn]'\n")

@@ -1,0 +1,158 @@
+import gzip
+import json
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ssnn
+from ssnn.evaluate import main as evaluate
+from ssnn.predict import main as predict
+from ssnn.records import Settings
+from ssnn.trainer import fit
+
+
+def idx_file(path, pixels, side=28, magic=0x803):
+    content = struct.pack(">4I", magic, len(pixels), side, side) + pixels.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(few_digits):
+    return fit(few_digits, settings=Settings(iterations=30))
+
+
+@pytest.fixture
+def saved(tmp_path, model):
+    model.save(tmp_path / "model")
+    return ["--model", str(tmp_path / "model")]
+
+
+def answers(out):
+    return [json.loads(line.rstrip(",")) for line in out.splitlines()[1:-1]]
+
+
+@pytest.mark.parametrize("name", ["images", "images.gz"])
+def test_the_images_of_an_idx_file_are_told_one_by_one(tmp_path, few_digits, model, saved, capsys, name):
+    pixels = few_digits.test.pixels
+    file = idx_file(tmp_path / name, pixels)
+    assert predict([*saved, file]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["image", "digit", "probability", "unlikeness"]
+    assert [line.split()[:2] for line in lines] == [
+        [f"{file}[{i}]", str(d)] for i, d in enumerate(model.predict(pixels))
+    ]
+    assert predict([*saved, file, "--json", "-"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["schema"] == "ssnn.predict/1"
+    assert json.loads(out)["predictions"] == answers(out)
+    np.testing.assert_allclose([a["probability"] for a in answers(out)], model.predict_proba(pixels).max(axis=1))
+    np.testing.assert_allclose([a["unlikeness"] for a in answers(out)], model.unlikeness(pixels))
+
+
+def test_blocks_are_seamless(tmp_path, few_digits, model, saved, capsys, monkeypatch):
+    monkeypatch.setattr("ssnn.commands.predict.LARGEST_BLOCK", 7)
+    assert predict([*saved, idx_file(tmp_path / "images", few_digits.test.pixels), "--json", "-"]) == 0
+    found = answers(capsys.readouterr().out)
+    assert [a["index"] for a in found] == list(range(100))
+    assert [a["digit"] for a in found] == model.predict(few_digits.test.pixels).tolist()
+
+
+def test_pictures_are_brought_into_mnist_s_form(tmp_path, few_digits, saved, capsys):
+    """Dark on light, in colour, larger: the same verdicts as of the image itself."""
+    files = []
+    for index, pixels in enumerate(few_digits.test.pixels[:20]):
+        image = Image.fromarray(255 - pixels.reshape(28, 28)).resize((280, 280), Image.Resampling.BILINEAR)
+        files.append(str(tmp_path / f"{index}.png"))
+        image.convert("RGB").save(files[-1])
+    assert predict([*saved, *files, "--json", "-"]) == 0
+    found = answers(capsys.readouterr().out)
+    assert [a["digit"] for a in found] == few_digits.test.labels[:20].tolist()
+    assert [(a["file"], a["index"]) for a in found] == [(file, None) for file in files]
+
+
+def test_a_picture_can_be_taken_as_it_is(tmp_path, few_digits, model, saved, capsys):
+    file = tmp_path / "4.png"
+    Image.fromarray(few_digits.test.pixels[4].reshape(28, 28)).save(file)
+    assert predict([*saved, "--no-normalize", str(file), "--json", "-"]) == 0
+    (answer,) = answers(capsys.readouterr().out)
+    assert answer["probability"] == pytest.approx(model.predict_proba(few_digits.test.pixels[4:5]).max(), rel=1e-6)
+
+
+def test_strangers_are_warned_of(tmp_path, saved, capsys, random):
+    pixels = np.stack([np.zeros(784, np.uint8), random.integers(0, 256, 784, np.uint8)])
+    assert predict([*saved, idx_file(tmp_path / "images", pixels)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("  no ink found")
+    assert lines[2].endswith("  unlike the training images")
+
+
+def test_a_bad_file_takes_no_good_one_with_it(tmp_path, few_digits, saved, capsys):
+    good = idx_file(tmp_path / "good", few_digits.test.pixels[:3])
+    short = tmp_path / "short"
+    short.write_bytes((tmp_path / "good").read_bytes()[:-5])
+    labels = idx_file(tmp_path / "labels", few_digits.test.labels, magic=0x801)
+    small = idx_file(tmp_path / "small", few_digits.test.pixels[:, :196], side=14)
+    assert predict([*saved, str(tmp_path / "none.png"), str(short), labels, small, good]) == 5
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [f"{good}[{i}]" for i in range(3)]
+    assert err.splitlines() == [
+        f"ssnn predict: error: {tmp_path / 'none.png'}: missing",
+        f"ssnn predict: error: {short}: truncated: 5 bytes missing of the 2352 that its header promises",
+        f"ssnn predict: error: {labels}: magic number 0x00000801 where 0x00000803 is expected: not such an IDX file",
+        f"ssnn predict: error: {small}: images of 14x14 pixels, and the model knows those of 28x28",
+    ]
+
+
+def test_a_json_file_is_whole_or_as_it_was(tmp_path, few_digits, saved):
+    file = idx_file(tmp_path / "images", few_digits.test.pixels)
+    assert predict([*saved, file, "--json", str(tmp_path / "answer.json")]) == 0
+    assert len(json.loads((tmp_path / "answer.json").read_text())["predictions"]) == 100
+    before = (tmp_path / "answer.json").read_bytes()
+    program = (
+        "import resource, sys\nfrom ssnn.predict import main\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (2000, {2**40}))\nsys.exit(main(sys.argv[1:]))"
+    )
+    arguments = [*saved, file, "--json", tmp_path / "answer.json"]
+    process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr == f"ssnn predict: error: {tmp_path / 'answer.json'} cannot be written (File too large)\n"
+    assert (tmp_path / "answer.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("program", [predict, evaluate])
+def test_a_model_that_cannot_be_used_exits_with_6(tmp_path, capsys, program):
+    (tmp_path / "model").write_text("no model")
+    arguments = ["--model", str(tmp_path / "model")]
+    assert program([*arguments, "image.png"] if program is predict else arguments) == 6
+    assert capsys.readouterr().err.endswith(f"error: {tmp_path / 'model'}: not a model of ssnn, or damaged\n")
+
+
+def test_an_evaluation_says_all_that_is_known(few_digits, saved, model, capsys):
+    assert evaluate([*saved, "--data", "synthetic"]) == 0
+    out = capsys.readouterr().out
+    found = model.evaluate(ssnn.load_data("synthetic").test)
+    low, high = found.error_rate_interval
+    assert out.splitlines()[:4] == [
+        "2,115 synthetic test images of 0 and 1",
+        f"error rate   {found.error_rate:.4%}, and with 95 % confidence {low:.4%} … {high:.4%} of all such images",
+        f"log loss     {found.log_loss:.6f} nats",
+        f"Brier score  {found.brier_score:.6f}",
+    ]
+    (a, b), (c, d) = found.confusion
+    assert [line.split()[-2:] for line in out.splitlines()[6:8]] == [[f"{a:,}", f"{b:,}"], [f"{c:,}", f"{d:,}"]]
+    assert evaluate([*saved, "--data", "synthetic", "--json", "-"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["schema"] == "ssnn.evaluate/1"
+    assert answer["log_loss"] == found.log_loss
+    assert answer["errors"] == list(found.errors)
+
+
+def test_the_default_model_is_judged_as_its_run_was(mnist_model, data_dir, tmp_path, capsys):
+    mnist_model.save(tmp_path / "model")
+    assert evaluate(["--model", str(tmp_path / "model"), "--data-dir", str(data_dir)]) == 0
+    assert capsys.readouterr().out.endswith("1 wrong: image 2031\n")

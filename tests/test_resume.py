@@ -1,0 +1,250 @@
+"""What is stopped and continued ends where an undisturbed run ends."""
+
+import math
+import random as chance
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from support import BACKENDS, open_or_skip
+
+import ssnn
+from ssnn import backends
+from ssnn.agreement import disagreement, tolerance
+from ssnn.errors import TrainingError, UsageError
+from ssnn.records import Settings
+from ssnn.train import main
+from ssnn.trainer import fit
+
+SETTINGS = Settings(hidden=(6, 4), iterations=50)
+QUICK = ["--data", "synthetic", "--iterations", "40", "--hidden", "3"]
+
+
+def stopped_at(digits, backend, iterations):
+    return fit(digits, backend, SETTINGS, stopping=lambda costs: len(costs) >= iterations)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("k", [2, 24, 48])
+def test_on_numpy_it_does_to_the_bit(few_digits, tmp_path, dtype, k):
+    backend = backends.open_backend("numpy", dtype=dtype)
+    straight = fit(few_digits, backend, SETTINGS)
+    half = stopped_at(few_digits, backend, k)
+    assert len(half.costs) == k
+    half.save(tmp_path / "half")
+    continued = fit(few_digits, backend, resume=ssnn.load_model(tmp_path / "half"))
+    assert continued.costs == straight.costs
+    assert disagreement(continued.network, straight.network) == 0
+    assert continued.run.iterations == 50 - k
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_elsewhere_it_does_within_the_tolerance(few_digits, name, dtype):
+    backend = open_or_skip(name, dtype=dtype)
+    reference = fit(few_digits, backends.open_backend("numpy", dtype="float64"), SETTINGS)
+    continued = fit(few_digits, backend, resume=stopped_at(few_digits, backend, 24))
+    assert disagreement(continued.network, reference.network) < tolerance(dtype, 50)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_numpy_s_float64_goes_on_anywhere(few_digits, name):
+    open_or_skip(name)
+    numpy = backends.open_backend("numpy", dtype="float64")
+    continued = fit(few_digits, name, resume=stopped_at(few_digits, numpy, 24))
+    assert continued.backend.name == name
+    assert continued.dtype == "float64"
+    assert disagreement(continued.network, fit(few_digits, numpy, SETTINGS).network) < tolerance("float64", 50)
+
+
+def test_a_finished_model_goes_on_to_a_larger_total(few_digits):
+    longer = replace(SETTINGS, iterations=70)
+    continued = fit(few_digits, settings=longer, resume=fit(few_digits, settings=SETTINGS))
+    assert continued.costs == fit(few_digits, settings=longer).costs
+    assert continued.settings == longer
+
+
+def test_checkpoints_come_where_they_are_wanted_and_change_nothing(few_digits):
+    kept = []
+    model = fit(few_digits, settings=SETTINGS, checkpoint=kept.append, checkpoint_every=7)
+    assert [len(checkpoint.costs) for checkpoint in kept] == [7, 14, 21, 28, 35, 42, 49]
+    straight = fit(few_digits, settings=SETTINGS)
+    assert model.costs == straight.costs
+    assert fit(few_digits, resume=kept[2]).costs == straight.costs
+
+
+def test_no_checkpoint_is_made_of_parameters_that_are_not_finite(few_digits):
+    kept = []
+    with pytest.raises(TrainingError, match="a parameter is not finite at iteration 1"):
+        fit(
+            few_digits,
+            settings=Settings(learning_rate=1e39, iterations=2, hidden=()),
+            checkpoint=kept.append,
+            checkpoint_every=1,
+        )
+    assert kept == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": (5,)}, "hidden 5, not 6 4"),
+        ({"hidden": ()}, "hidden 0, not 6 4"),
+        ({"learning_rate": 0.25, "seed": 7}, "learning rate 0.25, not 0.5; seed 7, not 561"),
+        ({"constant_features": "keep"}, "constant features keep, not drop"),
+    ],
+)
+def test_settings_that_contradict_are_named(few_digits, changes, message):
+    half = stopped_at(few_digits, "numpy", 24)
+    with pytest.raises(UsageError) as error:
+        fit(few_digits, settings=replace(SETTINGS, **changes), resume=half)
+    assert str(error.value) == f"what is asked for contradicts the model to be continued: {message}"
+
+
+def test_so_are_another_dtype_other_data_and_a_total_that_is_reached(few_digits):
+    half = stopped_at(few_digits, "numpy", 24)
+    with pytest.raises(UsageError, match="dtype float64, not float32"):
+        fit(few_digits, backends.open_backend("numpy", dtype="float64"), resume=half)
+    with pytest.raises(UsageError, match="digits 1 0, not 0 1"):
+        fit(replace(few_digits, digits=(1, 0)), resume=half)
+    with pytest.raises(UsageError, match=r"has learnt from 200 other images, .*; these are 100, "):
+        fit(replace(few_digits, train=few_digits.test), resume=half)
+    with pytest.raises(UsageError, match="24 iterations: the model has done 24, and this is the total to reach"):
+        fit(few_digits, settings=replace(SETTINGS, iterations=24), resume=half)
+    with pytest.raises(UsageError, match="a checkpoint every 0 iterations: at least 1"):
+        fit(few_digits, checkpoint_every=0)
+
+
+def test_a_session_is_continued_by_the_command_line(tmp_path, capsys):
+    whole, part = str(tmp_path / "whole"), str(tmp_path / "part")
+    assert main([*QUICK, "--save", whole]) == 0
+    assert main([*QUICK, "--iterations", "24", "--save", part]) == 0
+    assert main(["--resume", part, "--iterations", "40", "--save", part]) == 0
+    assert ssnn.load_model(part).costs == ssnn.load_model(whole).costs
+    assert disagreement(ssnn.load_model(part).network, ssnn.load_model(whole).network) == 0
+    capsys.readouterr()
+    assert main(["--resume", part, "--hidden", "4", "--digits", "1", "0", "--iterations", "50"]) == 2
+    message = "what is asked for contradicts the model to be continued: hidden 4, not 3; digits 1 0, not 0 1"
+    assert capsys.readouterr().err.splitlines()[-1] == f"ssnn train: error: {message}"
+    assert main(["--resume", part, "--preset", "article", "--iterations", "50"]) == 2
+    message = "hidden 10, not 3; constant features keep, not drop; dtype float64, not float32"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--save -", "a model goes to a file, not to standard output"),
+        ("--save /nowhere/model", "/nowhere/model cannot be written: there is no folder /nowhere"),
+        ("--checkpoint-every 5", "--checkpoint-every needs --save FILE, where to save"),
+    ],
+)
+def test_wrong_usage_is_told(capsys, arguments, message):
+    assert main([*QUICK, *arguments.split()]) == 2
+    assert capsys.readouterr().err == f"ssnn train: error: {message}\n"
+
+
+def test_a_model_that_cannot_be_used_exits_with_6(capsys, tmp_path):
+    assert main(["--resume", str(tmp_path / "none")]) == 6
+    assert capsys.readouterr().err == f"ssnn train: error: {tmp_path / 'none'}: missing\n"
+
+
+def test_a_model_that_cannot_be_saved_takes_no_results(capsys, monkeypatch, tmp_path):
+    """Nor does a checkpoint: there may be room again before the end."""
+    monkeypatch.setattr("ssnn.files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    path = tmp_path / "model"
+    assert main([*QUICK, "--quiet", "--save", str(path), "--checkpoint-every", "20"]) == 1
+    out, err = capsys.readouterr()
+    assert "test:     " in out
+    failure = f"{path} cannot be written (No space left on device)"
+    assert err.splitlines()[1] == f"ssnn train: warning: {failure}; training goes on"
+    assert err.splitlines()[-1] == f"ssnn train: error: {failure}"
+    assert list(tmp_path.glob("*")) == []
+
+
+def start(*arguments):
+    """The program as a process that hears Ctrl-C, even where these tests run in the background and do not."""
+    hear = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    run = "runpy.run_module('ssnn.train', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", f"{hear}; {run}", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+LONG = ["--data", "synthetic", "--hidden", "1", "--iterations", "6000"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_step_end_saves_and_says_how_to_go_on(tmp_path, number, capsys):
+    path = tmp_path / "a model"
+    with start(*LONG, "--save", str(path)) as process:
+        while not process.stderr.readline().startswith("iteration"):
+            pass
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert out == ""
+    assert f"stopping after this progress step, to save {path}; once more stops at once, without saving" in err
+    done, command = re.search(r"stopped after (\d+) of 6000 iterations and saved; to go on: (.*)\n", err).groups()
+    stopped = ssnn.load_model(path)
+    assert len(stopped.costs) == int(done)
+    assert int(done) % 300 == 0
+    python, module, name, *arguments = shlex.split(command)
+    assert [python, module, name] == ["python", "-m", "ssnn.train"]
+    assert main([*arguments, "--iterations", str(int(done) + 10), "--quiet"]) == 0
+    assert len(ssnn.load_model(path).costs) == int(done) + 10
+
+
+def test_sigterm_without_a_file_to_save_to_ends_at_once():
+    with start(*LONG) as process:
+        while not process.stderr.readline().startswith("iteration"):
+            pass
+        process.terminate()
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert err.endswith("\nssnn train: terminated\n")
+    assert "Traceback" not in err
+
+
+PROGRAM = """
+import sys, ssnn
+from pathlib import Path
+from ssnn.data import Digits, Samples, strokes
+samples = Samples(*strokes.draw(100, 100, seed=0))
+digits = Digits("synthetic", "a test", (0, 1), samples, samples, 0.0)
+path = Path(sys.argv[1])
+resume = ssnn.load_model(path) if path.exists() else None
+if resume is None or len(resume.costs) < 120:
+    save = lambda model: (model.save(path), print(len(model.costs), flush=True))
+    settings = ssnn.Settings(hidden=(2,), iterations=120)
+    save(ssnn.fit(digits, settings=settings, resume=resume, checkpoint=save, checkpoint_every=2))
+"""
+
+
+def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_model(tmp_path):
+    path = tmp_path / "model"
+    kills, moments = 0, chance.Random(0)
+    for _ in range(200):
+        with subprocess.Popen([sys.executable, "-c", PROGRAM, path], stdout=subprocess.PIPE) as process:
+            # Past the first checkpoint of each life, so that there is progress; then at any moment.
+            ended = process.stdout.readline() == b""
+            time.sleep(moments.uniform(0, 0.03))
+            process.kill()
+            process.communicate()
+        if path.exists():
+            model = ssnn.load_model(path)
+            assert len(model.costs) % 2 == 0
+            assert all(map(math.isfinite, model.costs))
+        if ended or len(model.costs) == 120:
+            break
+        kills += 1
+    straight = tmp_path / "straight"
+    subprocess.run([sys.executable, "-c", PROGRAM, straight], check=True, stdout=subprocess.DEVNULL)
+    assert kills >= 5
+    assert ssnn.load_model(path).costs == ssnn.load_model(straight).costs
+    assert disagreement(ssnn.load_model(path).network, ssnn.load_model(straight).network) == 0
+    assert len(list(tmp_path.iterdir())) <= 3  # of the last one killed there may be a temporary file
