@@ -78,10 +78,13 @@ def test_array_api_results_follow_the_input(two_classes, name):
 @pytest.fixture(scope="module")
 def dispatched(tmp_path_factory):
     """The tests of this file that need array API dispatch, run where it is allowed: why each was skipped, if it was."""
-    report = tmp_path_factory.mktemp("dispatched") / "report.xml"
-    arguments = ["-p", "no:cacheprovider", "-k", "array_api", f"--junitxml={report}", __file__]
+    folder = tmp_path_factory.mktemp("dispatched")
+    report = folder / "report.xml"
+    arguments = ["-p", "no:cacheprovider", f"--basetemp={folder / 'inner'}", "-k", "array_api", f"--junitxml={report}"]
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
-    done = subprocess.run([sys.executable, "-m", "pytest", *arguments], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments, __file__], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout
     cases = ElementTree.parse(report).iter("testcase")
     return {case.get("name"): " ".join(skipped.get("message") for skipped in case.iter("skipped")) for case in cases}
