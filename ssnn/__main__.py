@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("ssnn.train", "train a network"),
     "predict": ("ssnn.predict", "say which digit is on each image"),
     "evaluate": ("ssnn.evaluate", "judge a saved model on test images"),
+    "explain": ("ssnn.explain.__main__", "say why it fails where it fails"),
     "compare": ("ssnn.compare", "find the fastest backend for this machine"),
     "backends": ("ssnn.backends.__main__", "show which backends can run on this machine"),
 }

@@ -9,7 +9,20 @@ from ssnn import backends
 from ssnn.errors import BackendError
 from ssnn.network import gradients, update
 
-REQUIRABLE = {"keras", "matplotlib", "mnist", "onnx", "onnxruntime", "optax", "pandas", "sklearn", *backends.BUILT_IN}
+REQUIRABLE = {
+    "chromium",
+    "jinja2",
+    "keras",
+    "matplotlib",
+    "mnist",
+    "onnx",
+    "onnxruntime",
+    "optax",
+    "pandas",
+    "playwright",
+    "sklearn",
+    *backends.BUILT_IN,
+}
 REQUIRED = {name.strip() for name in os.environ.get("SSNN_REQUIRE", "").split(",")} - {""}
 BACKENDS = [
     name if name == "numpy" else pytest.param(name, marks=getattr(pytest.mark, name)) for name in backends.BUILT_IN

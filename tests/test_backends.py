@@ -263,7 +263,7 @@ def test_numpy_has_the_same_bits_however_its_threads_run(few_digits):
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_thread_computes_a_share(threads, few_digits):
     backend = backends.open_backend("numpy", threads=threads)
-    _, network, batch = prepare(few_digits, backend, Settings(hidden=(500,)), Stopwatch())
+    _, network, batch = prepare(few_digits.train, backend, Settings(hidden=(500,)), Stopwatch())
     seen = set()
 
     def watched(*arguments):
@@ -281,7 +281,7 @@ def test_every_thread_computes_a_share(threads, few_digits):
 def test_a_second_call_of_the_compiled_loop_does_not_compile_again(few_digits):
     import_or_skip("jax")
     backend = open_or_skip("jax")
-    _, network, batch = prepare(few_digits, backend, Settings(), Stopwatch())
+    _, network, batch = prepare(few_digits.train, backend, Settings(), Stopwatch())
     loop = backend.loop(gradients, update, 3)
     with compilations() as compiled:
         loop.prepare(network, *batch, 0.5)

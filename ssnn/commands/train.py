@@ -15,6 +15,7 @@ from ssnn import article, data, model_file
 from ssnn.backends import Description
 from ssnn.command import SIGNALLED, Parser
 from ssnn.commands.arguments import add_backend, add_data, load_data, open_backend
+from ssnn.commands.explain import check_report, explain_wrong, write_report
 from ssnn.errors import SsnnError, UsageError
 from ssnn.evaluation import Evaluation
 from ssnn.files import check_writable, write_json
@@ -37,6 +38,7 @@ def run(argv: Sequence[str]) -> int:
     for path in (options.json, options.save):
         if path is not None:
             check_writable(path)
+    check_report(options.html)
     if options.save == "-":
         raise UsageError("a model goes to a file, not to standard output")
     if options.checkpoint_every is not None and options.save is None:
@@ -87,6 +89,8 @@ def run(argv: Sequence[str]) -> int:
         print(_times(model.run), file=sys.stderr)
     if options.json is not None:
         write_json(options.json, model.to_json())
+    if options.html is not None:
+        write_report(options.html, explain_wrong(model, digits, backend), model, digits)
     return 0
 
 
@@ -170,6 +174,7 @@ def _parser() -> Parser:
 
     add = parser.add_argument_group("output").add_argument
     add("--quiet", action="store_true", help="no progress on standard error")
+    add("--html", metavar="FILE", help="explain the trained network on a page, as `ssnn explain --html` does")
     add("--json", metavar="FILE", help="write everything about the run as one JSON object; - is standard output")
     return parser
 

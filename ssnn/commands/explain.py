@@ -1,0 +1,139 @@
+"""Explaining in a shell: a model in, reasons, figures and a page out."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ssnn import model_file, pictures
+from ssnn.backends import Backend
+from ssnn.command import Parser
+from ssnn.commands.arguments import add_backend, add_data, load_data, open_backend
+from ssnn.data import Digits
+from ssnn.errors import SsnnError, UsageError
+from ssnn.explain import text
+from ssnn.explain.analysis import Question, Tell, explain, test_image
+from ssnn.explain.comparison import changed_sides
+from ssnn.explain.records import Explanation
+from ssnn.files import check_writable, write_json, write_text
+from ssnn.model import Model
+
+MOST_IMAGES = 30  # wrong images that are explained one by one, unless others are asked for
+
+
+def run(argv: Sequence[str]) -> None:
+    """Parse, explain, print, write."""
+    options = _parser().parse_args(argv)
+    if (options.model is None) == (options.compare is None):
+        raise UsageError("give either --model FILE or --compare A B; see ssnn explain --help")
+    if options.compare and (options.html or options.image or options.index):
+        raise UsageError("--compare explains the images that changed sides: leave out --html, --image and --index")
+    check_report(options.html)
+    if options.json is not None:
+        check_writable(options.json)
+    results = sys.stderr if options.json == "-" else sys.stdout
+    models = [model_file.load(path) for path in options.compare or [options.model]]
+    backend = open_backend(options, models[0].dtype)
+    digits = load_data(options, models[0].data.digits, bar=sys.stderr.isatty())
+    if options.compare:
+        with _progress() as tell:
+            changed = changed_sides(models, digits, backend, tell)
+        print(text.changes(changed, options.compare, digits.digits), file=results)
+        if options.json is not None:
+            write_json(options.json, {"schema": "ssnn.explain.compare/1", "changed": _plain(changed)})
+        return
+    (model,) = models
+    questions = [test_image(digits, index) for index in options.index]
+    questions += [Question(file, pictures.read(file)) for file in options.image]
+    explanation = explain_wrong(model, digits, backend, questions, train_more=not options.quick)
+    for image in explanation.images:
+        print(text.image(image, digits.digits), file=results)
+    print(text.network(explanation, digits.digits), file=results, end="")
+    if options.json is not None:
+        about = {"schema": "ssnn.explain/1", "model": options.model, "data": digits.name, "digits": digits.digits}
+        write_json(options.json, about | _plain(explanation))
+    if options.html is not None:
+        write_report(options.html, explanation, model, digits)
+
+
+def check_report(path: str | None) -> None:
+    """Refuse, before anything is computed, a page that could not be written.
+
+    Raises
+    ------
+    UsageError, SsnnError
+        If the file cannot be written, or the extra `report` is not installed.
+    """
+    if path is None:
+        return
+    check_writable(path)
+    for library in ("jinja2", "matplotlib"):
+        try:
+            __import__(library)
+        except ImportError:
+            remedy = "python -m pip install 'ssnn[report]'"
+            raise SsnnError(f"--html needs {library}, which is not installed; what would help: {remedy}") from None
+
+
+def explain_wrong(
+    model: Model, digits: Digits, backend: Backend, questions: Sequence[Question] = (), train_more: bool = True
+) -> Explanation:
+    """Explain these images, or else those that the model gets wrong, with progress on a terminal."""
+    if not questions:
+        questions = [test_image(digits, index) for index in model.evaluate(digits.test, backend).errors[:MOST_IMAGES]]
+    with _progress() as tell:
+        return explain(model, digits, backend, questions, tell, train_more)
+
+
+def write_report(path: str, explanation: Explanation, model: Model, digits: Digits) -> None:
+    """Write the page, and say so."""
+    from ssnn.explain.page import render
+
+    write_text(path, render(explanation, model, digits))
+    print(f"report written to {path}", file=sys.stderr)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="ssnn explain", description="Say why each wrong test image is wrong, and what would help.")
+    add = parser.add_argument
+    add("--model", metavar="FILE", help="as `ssnn train --save FILE` wrote it")
+    add("--compare", nargs=2, metavar=("A", "B"), help="two models: which test images changed sides, and why")
+    add("--index", type=int, nargs="+", default=[], metavar="I", help="explain these test images (default: the wrong)")
+    add("--image", nargs="+", default=[], metavar="FILE", help="explain these pictures")
+    add("--quick", action="store_true", help="train no other networks: no votes, no learning curve")
+    add("--html", metavar="FILE", help="a page with all of it, and a place to draw digits")
+    add("--json", metavar="FILE", help="all figures as one JSON object; - is standard output")
+    add_data(parser)
+    add_backend(parser)
+    return parser
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """A bar on a terminal."""
+    with tqdm(total=1.0, disable=not sys.stderr.isatty(), leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
+
+        def tell(what: str, share: float) -> None:
+            bar.set_description(f"other networks: {what}", refresh=False)
+            bar.n = share
+            bar.refresh()
+
+        yield tell
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses and arrays as JSON knows them; what is not a number becomes null."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if isinstance(value, float) and not isfinite(value) else value

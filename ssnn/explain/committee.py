@@ -1,0 +1,130 @@
+"""Other networks, trained to see what belongs to the data and what to one network: several seeds, fewer samples.
+
+Networks of one shape that learn from the same samples are a stack: `ssnn.network` trains it like one network.
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
+
+import numpy as np
+
+from ssnn.backends import Backend
+from ssnn.data import Digits, Samples
+from ssnn.explain.records import CurvePoint
+from ssnn.inference import logits
+from ssnn.initial import initial_network
+from ssnn.model import Model
+from ssnn.network import Layer, Network, gradients, update
+from ssnn.records import Settings
+from ssnn.standardize import Standardization, fit
+from ssnn.stopwatch import Stopwatch
+from ssnn.trainer import PROGRESS_STEPS
+from ssnn.transfer import network_to_device, network_to_host, samples_to_device
+
+OTHERS = 4  # networks that differ from the model in their seed alone
+SUBSETS, SEEDS = 2, 2  # at each point of the learning curve: random samples, and networks on each
+QUARTERS = 4  # points of the curve below the whole, each with a quarter of the samples of the next
+FEWEST = 30  # samples of a point
+
+Tell = Callable[[str, float], None]
+
+
+def train_others(digits: Digits, model: Model, backend: Backend, tell: Tell) -> list[Network]:
+    """Networks like the model but for their seeds, as NumPy arrays."""
+    seeds = [(model.settings.seed + i) % 2**32 for i in range(1, OTHERS + 1)]
+    return _train_stack(digits.train, model.settings, model.standardization, seeds, backend, _part(tell, "seeds"))
+
+
+def learning_curve(
+    digits: Digits, model: Model, others: Sequence[Network], backend: Backend, tell: Tell
+) -> tuple[CurvePoint, ...]:
+    """The error rate on the test images by the number of training samples, up to all of them.
+
+    Each network standardises by its own samples; all of a subset start from the model's seed and the next ones.
+    """
+    whole = len(digits.train)
+    sizes = [whole // 4**quarter for quarter in range(QUARTERS, 0, -1)]
+    random = np.random.default_rng(model.settings.seed)
+    points = []
+    for size in (size for size in sizes if size >= FEWEST):
+        rates: list[float] = []
+        for subset in range(SUBSETS):
+            samples = _subset(digits.train, size, random)
+            standardization = fit(samples.pixels, model.settings.constant_features)
+            seeds = [(model.settings.seed + subset * SEEDS + i) % 2**32 for i in range(SEEDS)]
+            step = _part(tell, f"{size:,} samples, {subset + 1} of {SUBSETS}")
+            networks = _train_stack(samples, model.settings, standardization, seeds, backend, step)
+            rates += [_error_rate(network, standardization, digits.test, model, backend) for network in networks]
+        points.append(CurvePoint(size, tuple(rates)))
+    rates = [_error_rate(n, model.standardization, digits.test, model, backend) for n in (model.network, *others)]
+    return (*points, CurvePoint(whole, tuple(rates)))
+
+
+def more_data(curve: Sequence[CurvePoint]) -> str:
+    """Whether more samples would help, from the last two points of a learning curve."""
+    if len(curve) < 2:
+        return "There are too few training images to tell whether more would help."
+    (before, spread_before), (after, spread_after) = ((100 * m, 100 * s) for m, s in map(_mean, curve[-2:]))
+    said = (
+        f"From {curve[-2].samples:,} to {curve[-1].samples:,} training images the error rate goes from "
+        f"{before:.3f} ± {spread_before:.3f} % to {after:.3f} ± {spread_after:.3f} % "
+        f"(mean and standard error of {len(curve[-2].error_rates)} and {len(curve[-1].error_rates)} networks)"
+    )
+    gain, noise = before - after, np.hypot(spread_before, spread_after)
+    if gain > 2 * noise:
+        return f"{said}: more images of this kind would still help."
+    return f"{said}: a gain that is not beyond chance, so more images of this kind would help little."
+
+
+def _mean(point: CurvePoint) -> tuple[float, float]:
+    """The mean error rate and its standard error."""
+    rates = point.error_rates
+    return fmean(rates), stdev(rates) / len(rates) ** 0.5 if len(rates) > 1 else float("inf")
+
+
+def _subset(samples: Samples, size: int, random: np.random.Generator) -> Samples:
+    """So many samples, drawn from either class in proportion and at least one of each."""
+    ones = np.flatnonzero(samples.labels)
+    zeros = np.flatnonzero(samples.labels == 0)
+    of_ones = min(max(1, round(size * len(ones) / len(samples))), size - 1)
+    chosen = np.sort(np.concatenate([random.choice(zeros, size - of_ones, False), random.choice(ones, of_ones, False)]))
+    return Samples(samples.pixels[chosen], samples.labels[chosen])
+
+
+def _train_stack(
+    samples: Samples,
+    settings: Settings,
+    standardization: Standardization,
+    seeds: Sequence[int],
+    backend: Backend,
+    tell: Callable[[float], None],
+) -> list[Network]:
+    sizes = (samples.pixels.shape[1], *settings.hidden, 1)
+    starts = [initial_network(sizes, seed, standardization.features) for seed in seeds]
+    stack = tuple(
+        Layer(np.stack([layer.W for layer in layers]), np.stack([layer.b for layer in layers]))
+        for layers in zip(*starts, strict=True)
+    )
+    length = backend.piece_length(len(samples), max(layer.W[0].size for layer in stack))
+    batch = samples_to_device(backend, standardization, samples, length, Stopwatch())
+    network = network_to_device(backend, stack)
+    k = max(1, settings.iterations // PROGRESS_STEPS)
+    done = 0
+    while done < settings.iterations:
+        k = min(k, settings.iterations - done)
+        network, _ = backend.loop(gradients, update, k)(network, *batch, float(settings.learning_rate))
+        backend.synchronize(network)
+        done += k
+        tell(done / settings.iterations)
+    on_host = network_to_host(backend, network)
+    return [tuple(Layer(layer.W[i], layer.b[i]) for layer in on_host) for i in range(len(seeds))]
+
+
+def _error_rate(
+    network: Network, standardization: Standardization, test: Samples, model: Model, backend: Backend
+) -> float:
+    return float(np.mean((logits(backend, network, standardization, test.pixels) > 0) != test.labels))
+
+
+def _part(tell: Tell, what: str) -> Callable[[float], None]:
+    return lambda share: tell(what, share)

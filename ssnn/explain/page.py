@@ -1,0 +1,150 @@
+"""The report as one HTML page that needs nothing else: no network, no fonts, no files beside it."""
+
+import base64
+import hashlib
+from importlib.resources import files
+from inspect import isfunction
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ssnn import evaluation, pictures
+from ssnn.data import Digits
+from ssnn.errors import SsnnError
+from ssnn.explain import charts, embedded, facts, thumbnails, words
+from ssnn.explain.records import Explanation, ImageExplanation, Split
+from ssnn.model import Model
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SCRIPTS = ("network.js", "form.js", "try.js")
+BARS = 12  # neurons of a split that are shown one by one
+MOST_NEURONS = 100  # whose weights are shown
+SAMPLES = 6  # images of either class that can be tried
+
+
+class Chart(NamedTuple):
+    """A drawing, and the same in words."""
+
+    svg: str
+    text: str
+
+
+class Bar(NamedTuple):
+    """A part of a logit; `width` is its size in percent of the largest one's."""
+
+    name: str
+    on: bool
+    value: float
+    width: float
+
+
+def render(explanation: Explanation, model: Model, digits: Digits) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Its margins are of the training and the test images of `digits`, in their order, and tell how many are
+        wrong; `explanation.images` may be some of them.
+    model : Model
+    digits : Digits
+
+    Returns
+    -------
+    str
+        HTML, which declares itself as UTF-8; the same arguments give the same text on the same machine.
+
+    Raises
+    ------
+    SsnnError
+        If jinja2 or matplotlib is not installed.
+    """
+    environment = _environment()
+    script = "\n".join(map(_text, SCRIPTS))
+    html: str = environment.get_template("report.html.j2").render(
+        explanation=explanation,
+        model=model,
+        digits=model.data.digits,
+        scores={
+            name: evaluation.evaluate(explanation.margins[name] * (2.0 * part.labels - 1), part.labels)
+            for name, part in (("train", digits.train), ("test", digits.test))
+        },
+        charts=_charts(explanation, model),
+        facts={"Settings": facts.settings(model), "Data": facts.data(model), "Environment": facts.environment(model)},
+        embedded=embedded.network(model) | {"bars": BARS} if embedded.fits(model) else None,
+        wrong_shown=sum(image.label not in (None, image.digit) for image in explanation.images),
+        choices=_choices(explanation, model, digits),
+        style=_text("report.css"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    return html
+
+
+def _environment() -> "Environment":
+    try:
+        import jinja2
+    except ImportError:
+        raise SsnnError("jinja2 is not installed; what would help: python -m pip install 'ssnn[report]'") from None
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ssnn.explain"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for room in (thumbnails, words):
+        environment.globals |= {name: value for name, value in vars(room).items() if isfunction(value)}
+    environment.globals |= {"bars": bars, "heading": heading}
+    environment.globals |= {"most_neurons": MOST_NEURONS, "size": pictures.SIZE}
+    return environment
+
+
+def _text(name: str) -> str:
+    return (files("ssnn.explain") / "templates" / name).read_text("utf-8")
+
+
+def heading(image: ImageExplanation) -> str:
+    """What happened to an image, in one line."""
+    name = image.name if image.index is None else image.name.capitalize()
+    known = "" if image.label is None else f"{words.a(image.label)}, "
+    return f"{name}: {known}taken for {words.a(image.digit)}"
+
+
+def bars(split: Split) -> list[Bar]:
+    """What the neurons of the last hidden layer contributed, the strongest ones where there are many."""
+    strongest = np.argsort(-np.abs(split.neurons), kind="stable")
+    shown = np.arange(len(split.neurons)) if len(split.neurons) <= BARS else strongest[:BARS]
+    rows = [(f"neuron {j}", bool(split.on[j]), float(split.neurons[j])) for j in shown]
+    if others := len(split.neurons) - len(shown):
+        rest = float(split.neurons[strongest[BARS:]].sum())
+        rows.append((f"{others} others", rest != 0, rest))
+    rows.append(("output bias", True, float(split.output_bias)))
+    largest = max(abs(value) for _, _, value in rows) or 1
+    return [Bar(name, on, value, 100 * abs(value) / largest) for name, on, value in rows]
+
+
+def _charts(explanation: Explanation, model: Model) -> dict[str, Chart]:
+    """Every chart for which there is something to draw."""
+    train, test = explanation.margins["train"], explanation.margins["test"]
+    drawn = {
+        "cost": Chart(charts.cost(model.costs), words.cost(model.costs)),
+        "margins": Chart(charts.margins(train, test), words.margins(train, test)),
+    }
+    if bins := [b for b in explanation.calibration if b.count]:
+        digit = model.data.digits[1]
+        drawn["calibration"] = Chart(charts.calibration(bins, digit), words.calibration(bins, digit))
+    if explanation.curve:
+        drawn["curve"] = Chart(charts.learning_curve(explanation.curve), words.learning_curve(explanation.curve))
+    return drawn
+
+
+def _choices(explanation: Explanation, model: Model, digits: Digits) -> dict[str, list[tuple[str, str]]]:
+    """Images to try, by group: the name and the pixels of each."""
+    choices = {"Explained here": [(image.name, embedded.encoded(image.pixels)) for image in explanation.images]}
+    for label, digit in enumerate(model.data.digits):
+        pixels, some = digits.test.pixels, np.flatnonzero(digits.test.labels == label)[:SAMPLES]
+        choices[f"Test images of {digit}"] = [(f"test image {i}", embedded.encoded(pixels[i])) for i in some]
+    return {group: images for group, images in choices.items() if images}

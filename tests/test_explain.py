@@ -1,0 +1,275 @@
+import json
+import math
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import BACKENDS, import_or_skip, open_or_skip
+
+from ssnn import backends
+from ssnn.data import Digits, Samples
+from ssnn.errors import UsageError
+from ssnn.explain.__main__ import main
+from ssnn.explain.analysis import Question, explain, splits, test_image
+from ssnn.explain.committee import more_data
+from ssnn.explain.records import CurvePoint
+from ssnn.network import Layer
+from ssnn.records import Settings
+from ssnn.train import main as train
+from ssnn.trainer import fit
+
+test_image.__test__ = False
+
+
+@pytest.fixture(scope="module")
+def model(few_digits):
+    return fit(few_digits, settings=Settings(iterations=30))
+
+
+@pytest.fixture(scope="module")
+def article(mnist_digits):
+    return fit(mnist_digits, backends.open_backend("numpy", dtype="float64"), Settings(constant_features="keep"))
+
+
+def explained(model, digits, *indices, train_more=False):
+    backend = backends.open_backend("numpy", dtype=model.dtype)
+    return explain(model, digits, backend, [test_image(digits, i) for i in indices], train_more=train_more)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("hidden", [(), (10,), (6, 4)])
+def test_the_parts_add_up_to_the_logit(few_digits, name, hidden):
+    backend = open_or_skip(name, dtype="float64")
+    model = fit(few_digits, backend, Settings(hidden, iterations=20))
+    logits = model.logits(few_digits.test.pixels, backend)
+    for parts, logit in zip(splits(model, few_digits.test.pixels, backend), logits, strict=True):
+        assert parts.pixels.sum() + parts.biases == pytest.approx(logit, rel=1e-12, abs=1e-12)
+        assert len(parts.neurons) == (hidden[-1] if hidden else 0)
+        if hidden:
+            assert parts.neurons.sum() + parts.output_bias == pytest.approx(logit, rel=1e-12, abs=1e-12)
+
+
+def test_a_pixel_s_part_is_its_input_times_the_slope_of_the_logit(few_digits):
+    """By automatic differentiation, of a network of two hidden layers."""
+    jax = import_or_skip("jax")
+    model = fit(few_digits, backends.open_backend("numpy"), Settings((6, 4), iterations=20))
+    known = model.standardization
+    x = (few_digits.test.pixels[0, known.features] - known.mean) / known.std
+
+    def logit(x):
+        for W, b in model.network[:-1]:
+            x = jax.nn.relu(W @ x + b[:, 0])
+        W, b = model.network[-1]
+        return (W @ x + b[:, 0])[0]
+
+    (parts,) = splits(model, few_digits.test.pixels[:1], backends.open_backend("numpy"))
+    np.testing.assert_allclose(parts.pixels[known.features], jax.grad(logit)(x) * x, rtol=1e-3, atol=1e-5)
+
+
+def test_the_article_s_failure_is_found(article, mnist_digits):
+    first, second = explained(article, mnist_digits, *article.run.test.errors).images
+    assert (first.index, second.index) == (1749, 2031)
+    reason = first.findings[0]
+    assert reason.kind == "never-lit pixel"
+    assert reason.figures["pixels"] == [2 * 28 + 21]
+    assert reason.figures["through"] == pytest.approx(first.logit, rel=1e-6)
+    assert reason.figures["share"] == pytest.approx(1, abs=1e-6)
+    assert reason.figures["usual_logit"] == pytest.approx(-0.1507, abs=1e-4)
+    assert "row 2, column 21" in reason.text
+    assert second.findings[0].kind == "other class"
+    assert "far outside" in [finding.kind for finding in second.findings]
+
+
+def test_where_such_pixels_are_left_out_they_are_told_and_not_blamed(mnist_model, mnist_digits):
+    (image,) = explained(mnist_model, mnist_digits, 1749).images
+    kinds = [finding.kind for finding in image.findings]
+    assert kinds[-1] == "left out pixel"
+    assert "close call" in kinds
+    assert image.findings[-1].figures["through"] == 0
+
+
+def test_neighbours_are_the_nearest_and_distances_right(few_digits, model):
+    (image,) = explained(model, few_digits, 7).images
+    distances = np.linalg.norm(few_digits.train.pixels / 255 - few_digits.test.pixels[7] / 255, axis=1)
+    for label, found in enumerate(image.neighbours):
+        expected = np.sort(distances[few_digits.train.labels == label])[:5]
+        np.testing.assert_allclose([neighbour.distance for neighbour in found], expected)
+        for neighbour in found:
+            assert few_digits.train.labels[neighbour.index] == label
+            assert distances[neighbour.index] == pytest.approx(neighbour.distance)
+
+
+def test_a_wrong_label_is_suspected(few_digits, model):
+    """Of an ordinary image whose label is turned round, and never of one whose label is right."""
+    backend = backends.open_backend("numpy")
+    pixels, labels = few_digits.train.pixels[:20], few_digits.train.labels[:20].copy()
+    labels[:10] = 1 - labels[:10]
+    turned = replace(few_digits, test=Samples(pixels, labels))
+    found = explain(model, turned, backend, [test_image(turned, i) for i in range(20)], train_more=False)
+    suspected = [image.findings[0].kind == "mislabelled" for image in found.images]
+    assert sum(suspected[:10]) >= 8  # some of few images have neighbours of both classes
+    assert not any(suspected[10:])
+
+
+def test_doubles_and_dead_neurons_are_found(few_digits, model):
+    (W, b), last = model.network[0], model.network[1]
+    W, b = W.copy(), b.copy()
+    W[3], b[3] = 2 * W[1], 2 * b[1]
+    W[5], b[5] = 0, -1
+    made = replace(model, network=(Layer(W, b), last))
+    neurons = explained(made, few_digits).neurons
+    assert [neuron.index for neuron in neurons if neuron.double_of is not None] == [3]
+    assert neurons[3].double_of == 1
+    assert [neuron.index for neuron in neurons if neuron.is_dead] == [5]
+    X = few_digits.train.pixels[:, model.standardization.features] - model.standardization.mean
+    on = (X / model.standardization.std) @ W.T + b.T > 0
+    shares = [on[few_digits.train.labels == label].mean(axis=0) for label in (0, 1)]
+    np.testing.assert_allclose([neuron.on for neuron in neurons], np.transpose(shares), atol=0.006)
+
+
+def test_margins_importance_and_calibration_follow_their_definitions(few_digits, model):
+    found = explained(model, few_digits)
+    logits = model.logits(few_digits.test.pixels)
+    np.testing.assert_array_equal(found.margins["test"], np.where(few_digits.test.labels == 1, logits, -logits))
+    parts = [part.pixels for part in splits(model, few_digits.test.pixels, backends.open_backend("numpy"))]
+    np.testing.assert_allclose(found.importance, np.mean(np.abs(parts), axis=0), rtol=1e-5, atol=1e-9)
+    assert sum(part.count for part in found.calibration) == 100
+    p = 1 / (1 + np.exp(-logits))
+    for part in found.calibration:
+        inside = (p >= part.low) & ((p < part.high) | (part.high == 1))
+        assert part.count == inside.sum()
+        if part.count:
+            assert part.mean_probability == pytest.approx(p[inside].mean())
+            assert part.share_of_ones == pytest.approx(few_digits.test.labels[inside].mean())
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_other_networks_are_what_their_seeds_give(few_digits, model, name):
+    """Stacked or alone: the votes are those of networks that `fit` trains one by one."""
+    backend = open_or_skip(name)
+    hard = [int(i) for i in np.argsort(np.abs(model.logits(few_digits.test.pixels)))[:3]]
+    found = explain(model, few_digits, backend, [test_image(few_digits, i) for i in hard])
+    alone = [fit(few_digits, settings=replace(model.settings, seed=561 + i)) for i in range(5)]
+    verdicts = np.stack([one.logits(few_digits.test.pixels[hard]) > 0 for one in alone])
+    assert [image.votes for image in found.images] == [(5 - int(n), int(n)) for n in verdicts.sum(axis=0)]
+    assert [point.samples for point in found.curve] == [50, 200]
+    assert [len(point.error_rates) for point in found.curve] == [4, 5]
+    np.testing.assert_allclose(found.curve[-1].error_rates, [one.run.test.error_rate for one in alone])
+
+
+def test_more_data_is_promised_only_beyond_chance():
+    before = CurvePoint(100, (0.02, 0.021, 0.019))
+    assert more_data([before, CurvePoint(400, (0.01, 0.011, 0.009))]).endswith("would still help.")
+    assert more_data([before, CurvePoint(400, (0.01, 0.03, 0.02))]).endswith("would help little.")
+    assert more_data([before]).startswith("There are too few training images")
+
+
+def test_a_terminal_shows_one_screen_per_image(capsys, tmp_path, article, data_dir):
+    article.save(tmp_path / "model")
+    arguments = ["--model", str(tmp_path / "model"), "--data-dir", str(data_dir), "--quick"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    first, second, network = out.split("\ntest image 2031")[0], "", out[out.index("  neuron   0") :]
+    assert first.startswith("test image 1749: a 0, taken for a 1 (100.00%, logit +271,401,342)\n")
+    assert "1. It lights 1 pixel that no training image ever lit: row 2, column 21 (grey value 64)." in first
+    assert all(len(line) <= 160 for line in out.splitlines())
+    assert len(first.splitlines()) <= 30
+    assert network.splitlines()[10].startswith("margins of the test images: 2 below 0, the smallest −271,401,342")
+    assert second == ""
+
+
+def test_all_figures_as_json_and_for_a_picture_too(capsys, tmp_path, few_digits, monkeypatch, model):
+    monkeypatch.setattr("ssnn.commands.explain.load_data", lambda *_, **__: few_digits)
+    model.save(tmp_path / "model")
+    Image.fromarray(255 - few_digits.test.pixels[3].reshape(28, 28)).save(tmp_path / "digit.png")
+    arguments = ["--model", str(tmp_path / "model"), "--index", "0", "99", "--image", str(tmp_path / "digit.png")]
+    assert main([*arguments, "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert answer["schema"] == "ssnn.explain/1"
+    assert [image["name"] for image in answer["images"]] == [
+        "test image 0",
+        "test image 99",
+        str(tmp_path / "digit.png"),
+    ]
+    assert answer["images"][2]["label"] is None
+    parts = answer["images"][0]["split"]
+    assert math.fsum(parts["pixels"]) + parts["biases"] == pytest.approx(answer["images"][0]["logit"], rel=1e-4)
+    assert len(answer["neurons"]) == 10
+    assert "test image 0: " in err
+
+
+def test_two_models_are_compared(capsys, tmp_path, article, mnist_model, data_dir):
+    article.save(tmp_path / "a")
+    mnist_model.save(tmp_path / "b")
+    arguments = ["--compare", str(tmp_path / "a"), str(tmp_path / "b"), "--data-dir", str(data_dir)]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"1 test image changed sides from {tmp_path / 'a'} to {tmp_path / 'b'}\n")
+    assert "now right, logit +271,401,342 before, −0.15 after" in out
+    assert "that no training image ever lit" in out
+    assert main([*arguments[:1], str(tmp_path / "b"), *arguments[2:], "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"schema": "ssnn.explain.compare/1", "changed": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        ("", 2, "give either --model FILE or --compare A B; see ssnn explain --help"),
+        ("--compare {m} {m} --index 1", 2, "--compare explains the images that changed sides: leave out --html"),
+        ("--model {m} --index 100", 2, "image 100: there are 100 test images, 0 … 99"),
+        ("--model {m} --index -1", 2, "image -1: there are 100 test images"),
+        ("--model {m} --image nowhere.png", 5, "nowhere.png: missing"),
+        ("--model {m}.not", 6, "{m}.not: missing"),
+        ("--model {m} --html /nowhere/page.html", 2, "/nowhere/page.html cannot be written: there is no folder"),
+        ("--model {m} --json /", 2, "/ is a folder; name a file"),
+        ("--model {other}", 2, "the model was trained on 100 other images, synthetic of 0 and 1; these are 200,"),
+        ("--compare {m} {turned}", 2, "the models tell different digits apart: 0 and 1, and 1 and 0"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(capsys, tmp_path, few_digits, model, monkeypatch, arguments, exit_code, message):
+    monkeypatch.setattr("ssnn.commands.explain.load_data", lambda *_, **__: few_digits)
+    names = {name: str(tmp_path / name) for name in ("m", "other", "turned")}
+    model.save(names["m"])
+    fit(replace(few_digits, train=few_digits.test), settings=Settings(iterations=2)).save(names["other"])
+    fit(replace(few_digits, digits=(1, 0)), settings=Settings(iterations=2)).save(names["turned"])
+    assert main([*arguments.format(**names).split(), "--quick"]) == exit_code
+    err = capsys.readouterr().err
+    assert err.startswith(f"ssnn explain: error: {message.format(**names)}")
+    assert err.count("\n") == 1
+
+
+def test_an_image_with_no_reason_gets_its_balance(few_digits, model):
+    easiest = int(np.argmax(np.abs(model.logits(few_digits.test.pixels))))
+    (image,) = explained(model, few_digits, easiest).images
+    if image.findings[0].kind == "balance":
+        figures = image.findings[0].figures
+        assert figures["for_one"] + figures["for_zero"] == pytest.approx(image.logit, rel=1e-4)
+
+
+def test_a_question_may_be_any_image(few_digits, model):
+    found = explain(
+        model,
+        few_digits,
+        backends.open_backend("numpy"),
+        [Question("blank", np.zeros(784, np.uint8))],
+        train_more=False,
+    )
+    assert found.images[0].label is None
+
+
+def test_data_of_another_model_is_refused(few_digits, model):
+    other = Digits("synthetic", "elsewhere", (0, 1), few_digits.test, few_digits.test, 0.0)
+    with pytest.raises(UsageError, match=r"trained on 200 other images, .*; these are 100, synthetic from elsewhere"):
+        explained(model, other)
+
+
+def test_a_missing_extra_is_named_before_anything_is_computed(capsys, monkeypatch, tmp_path):
+    remedy = "what would help: python -m pip install 'ssnn[report]'"
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr("ssnn.commands.train.fit", None)
+    for program, arguments in ((main, ["--model", "m"]), (train, ["--data", "synthetic"])):
+        assert program([*arguments, "--html", str(tmp_path / "page.html")]) == 1
+        assert capsys.readouterr().err.endswith(f"error: --html needs jinja2, which is not installed; {remedy}\n")

@@ -1,0 +1,189 @@
+"""The report in a real browser: what it draws, computes and looks like."""
+
+import math
+import os
+import shutil
+
+import numpy as np
+import pytest
+from explanations import example
+from support import import_or_skip, skip
+
+from ssnn import backends, pictures
+from ssnn.explain import page
+from ssnn.explain.analysis import splits
+from ssnn.records import Settings
+from ssnn.trainer import fit
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+# The worst contrast of any text with what is behind it, as the WCAG defines it, and where it is.
+CONTRAST = """() => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = (colour) => numbers(colour).slice(0, 3).map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return numbers(colour)[3] === 0 && element.parentElement ? behind(element.parentElement) : colour;
+  };
+  const worst = [99, ""];
+  for (const element of document.body.querySelectorAll("*")) {
+    const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data).join("").trim();
+    if (!text || !element.getClientRects().length) continue;
+    const style = getComputedStyle(element);
+    const colour = element instanceof SVGElement ? style.fill : style.color;
+    const [low, high] = [luminance(colour), luminance(behind(element))].sort((a, b) => a - b);
+    const ratio = (high + 0.05) / (low + 0.05);
+    if (ratio < worst[0]) worst.splice(0, 2, ratio, text);
+  }
+  return worst;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    import_or_skip("jinja2")
+    import_or_skip("matplotlib")
+    playwright = import_or_skip("playwright.sync_api")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        skip("chromium", f"there is no Chromium: neither the variable CHROMIUM nor a program {', '.join(NAMES)}")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])  # for containers' root
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """A function that opens the report of a model; whatever the page complains of or asks for, fails the test."""
+    complaints, contexts = [], []
+
+    def show(model, digits, **options):
+        path = tmp_path / "report.html"
+        path.write_text(page.render(example(model, digits), model, digits), encoding="utf-8")
+        contexts.append(browser.new_context(**options))
+        opened = contexts[-1].new_page()
+        opened.on("console", lambda message: complaints.append(message.text))
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        opened.on(
+            "request", lambda request: request.url.startswith(("file:", "data:")) or complaints.append(request.url)
+        )
+        opened.goto(path.as_uri())
+        return opened
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def model(few_digits):
+    return fit(few_digits, settings=Settings(iterations=200))
+
+
+def draw(opened, stroke):
+    """Clear the canvas and draw through these points with the mouse; both their axes go from 0 to 1."""
+    opened.click("#try-clear")
+    box = opened.locator("#try-canvas").bounding_box()
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+    opened.mouse.move(*points[0])
+    opened.mouse.down()
+    for point in points[1:]:
+        opened.mouse.move(*point)
+    opened.mouse.up()
+
+
+def circle(x=0.5, y=0.5, width=0.2, height=0.3):
+    return [(x + width * math.sin(i * math.tau / 30), y - height * math.cos(i * math.tau / 30)) for i in range(31)]
+
+
+def line(*ends):
+    (x, y), (to_x, to_y) = ends
+    return [(x + (to_x - x) * t, y + (to_y - y) * t) for t in np.linspace(0, 1, 12).tolist()]
+
+
+def assert_drawings_are_recognised(opened):
+    for digit, stroke in (("0", circle()), ("1", line((0.55, 0.2), (0.45, 0.8))), ("0", circle(0.3, 0.4, 0.1, 0.16))):
+        draw(opened, stroke)
+        assert opened.text_content("#try-digit") == digit
+        assert f"takes it for {digit}, with " in opened.text_content("[role=status]")
+
+
+def test_a_drawn_0_and_1_are_recognised(show, model, few_digits):
+    assert_drawings_are_recognised(show(model, few_digits))
+
+
+def test_a_drawn_0_and_1_are_recognised_by_the_default_network(show, mnist_model, mnist_digits):
+    opened = show(mnist_model, mnist_digits)
+    assert_drawings_are_recognised(opened)
+    assert_same_arithmetic(opened, mnist_model, mnist_digits)
+
+
+@pytest.mark.parametrize("stroke", [circle(), circle(0.3, 0.3, 0.26, 0.11), line((0.1, 0.2), (0.7, 0.9))])
+def test_a_drawing_comes_into_the_form_that_python_gives_it(stroke, show, model, few_digits):
+    opened = show(model, few_digits)
+    draw(opened, stroke)
+    seen = np.array(opened.evaluate("Array.from(ssnn.image())"))
+    drawn = opened.evaluate("""() => {
+      const canvas = document.getElementById("try-canvas");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + 3]);
+    }""")
+    side = math.isqrt(len(drawn))
+    expected = pictures.normalized(np.array(drawn, np.uint8).reshape(side, side))
+    assert np.max(np.abs(seen - expected)) <= 2  # of 255 grey values: Pillow computes in float32
+
+
+def assert_same_arithmetic(opened, model, digits):
+    """Logits, their split, and the distance to the training images are Python's."""
+    rows = digits.test.pixels[:200]
+    said = opened.evaluate("(rows) => rows.map((row) => ssnn.network.explain(row).logit)", rows.tolist())
+    assert np.max(np.abs(np.array(said) - model.logits(rows))) < 1e-4
+    numpy = backends.open_backend("numpy", dtype=model.dtype)
+    for row, expected in zip(rows[:5], splits(model, rows[:5], numpy), strict=True):
+        found = opened.evaluate(
+            "(row) => { const said = ssnn.network.explain(row);"
+            " return { ...said, pixels: [...said.pixels], far: ssnn.network.unlikeness(row) }; }",
+            row.tolist(),
+        )
+        np.testing.assert_allclose(found["pixels"], expected.pixels, atol=1e-4)
+        np.testing.assert_allclose(found["neurons"], expected.neurons, atol=1e-4)
+        assert found["biases"] == pytest.approx(expected.biases, abs=1e-4)
+        assert found["outputBias"] == pytest.approx(expected.output_bias)
+        assert found["on"][-1:] == ([expected.on.tolist()] if len(model.network) > 1 else [])
+        assert found["far"] == pytest.approx(model.unlikeness(row[None])[0], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "dtype"), [((10,), "float32"), ((), "float64"), ((20, 6), "float64"), ((4, 3, 5), "float32")]
+)
+def test_the_network_in_the_page_says_what_python_says(hidden, dtype, show, few_digits):
+    settings = Settings(hidden=hidden, iterations=30, learning_rate=0.1)
+    model = fit(few_digits, backends.open_backend("numpy", dtype=dtype), settings)
+    assert_same_arithmetic(show(model, few_digits), model, few_digits)
+
+
+def test_images_can_be_tried_by_keyboard_alone(show, model, few_digits):
+    opened = show(model, few_digits)
+    opened.focus("#try-choice")
+    opened.keyboard.press("ArrowDown")
+    image = example(model, few_digits).images[0]
+    assert opened.text_content("#try-digit") == str(image.digit)
+    assert opened.evaluate("Array.from(ssnn.image())") == image.pixels.tolist()
+    opened.keyboard.press("Tab")
+    opened.keyboard.press("Enter")
+    assert opened.is_hidden("#try-result")
+    assert opened.is_visible("#try-hint")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_in_both_schemes_and_on_a_narrow_phone(scheme, show, model, few_digits):
+    opened = show(model, few_digits, color_scheme=scheme, viewport={"width": 320, "height": 640}, has_touch=True)
+    opened.select_option("#try-choice", index=1)
+    opened.evaluate("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 320
+    worst, text = opened.evaluate(CONTRAST)
+    assert worst >= 4.5, text

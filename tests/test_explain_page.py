@@ -1,0 +1,250 @@
+import base64
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from explanations import example
+from PIL import Image
+from support import import_or_skip
+
+from ssnn.errors import SsnnError
+from ssnn.explain import charts, embedded, page, thumbnails, words
+from ssnn.explain.records import Split
+from ssnn.records import Settings
+from ssnn.trainer import fit
+
+
+class Read(HTMLParser):
+    """The elements of a page with their attributes, and its text without that of style and script."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.text, self.scripts, self.open = [], "", [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.open = tag
+
+    def handle_endtag(self, tag):
+        self.open = ""
+
+    def handle_data(self, data):
+        if self.open == "script":
+            self.scripts.append(data)
+        elif self.open != "style":
+            self.text += data
+
+    def all(self, *tags):
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+    def values(self, name):
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+def plain(text):
+    """With one space where there is white space of any kind."""
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries():
+    import_or_skip("jinja2")
+    import_or_skip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def model(few_digits):
+    return fit(few_digits, settings=Settings(iterations=20))
+
+
+@pytest.fixture(scope="module")
+def explanation(model, few_digits):
+    return example(model, few_digits, images=2)
+
+
+@pytest.fixture(scope="module")
+def html(explanation, model, few_digits):
+    return page.render(explanation, model, few_digits)
+
+
+def test_the_page_asks_for_nothing_outside_itself(html):
+    read = Read(html)
+    assert all(source.startswith("data:image/png;base64,") for source in read.values("src"))
+    assert [link["href"] for link in read.all("link")] == ["data:,"]
+    assert "://" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert len(html.encode()) < 1e6
+
+
+def test_the_policy_lets_no_other_script_run(html):
+    read = Read(html)
+    (policy,) = [meta["content"] for meta in read.all("meta") if "http-equiv" in meta]
+    data, script = read.scripts
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert json.loads(data)["digits"] == [0, 1]
+
+
+def test_the_structure_can_be_followed_by_ear_and_keyboard(html):
+    read = Read(html)
+    levels = [int(tag[1]) for tag, _ in read.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    ids = read.values("id")
+    assert len(ids) == len(set(ids))
+    named = re.findall(r'(?:href="|url\()#([^")]+)', html)
+    assert {*named, *read.values("aria-labelledby"), *read.values("for")} <= set(ids)
+    assert all(image["alt"] for image in read.all("img"))
+    assert all(len(element["aria-label"]) > 20 for _, element in read.elements if element.get("role") == "img")
+    assert read.all("html") == [{"lang": "en"}]
+    assert all(len(read.all(landmark)) == 1 for landmark in ("header", "nav", "main"))
+
+
+def test_figures_and_findings_stand_in_the_text(html, explanation, model, few_digits):
+    text = plain(Read(html).text)
+    wrong = int(np.sum(explanation.margins["test"] <= 0))
+    assert f"{wrong or 'None'} of 100 test images wrong." in text
+    for image in explanation.images:
+        assert plain(page.heading(image)) in text
+        assert f"{words.signed(image.split.pixels.sum())} from the pixels" in text
+        assert "5 nearest training images are of the <other> class" in text  # so escaped in HTML
+    assert "1 of 10 neurons dead, which means on for no training image; 1 a double of another" in text
+    assert explanation.more_data in text
+    assert f"{model.settings.seed}" in text
+
+
+def test_the_same_explanation_gives_the_same_page(html, explanation, model, few_digits):
+    assert page.render(explanation, model, few_digits) == html
+
+
+def test_what_there_is_none_of_is_said(few_digits):
+    model = fit(few_digits, settings=Settings(hidden=(), iterations=20))
+    shown = example(model, few_digits, images=0)
+    perfect = {name: np.abs(margins) + 1 for name, margins in shown.margins.items()}
+    html = page.render(replace(shown, margins=perfect, curve=(), calibration=()), model, few_digits)
+    text = plain(Read(html).text)
+    for said in (
+        "None of 100 test images wrong.",
+        "No test image is wrong.",
+        "There is no hidden layer",
+        "No learning curve",
+        "There is no test image to tell.",
+    ):
+        assert said in text
+
+
+def test_some_of_the_wrong_images_are_said_to_be_some(explanation, model, few_digits):
+    margins = explanation.margins | {"test": -np.ones(100)}
+    wrong = replace(explanation.images[0], label=1 - explanation.images[0].digit)
+    html = page.render(replace(explanation, margins=margins, images=(wrong,)), model, few_digits)
+    assert "1 of the 100 wrong test images are shown." in html
+
+
+def test_a_network_too_large_for_a_page_stays_out_of_it(explanation, model, few_digits, monkeypatch):
+    monkeypatch.setattr(embedded, "MOST_BYTES", 1000)
+    html = page.render(explanation, model, few_digits)
+    assert "too large to be carried in a page" in html
+    assert "<script" not in html
+
+
+@pytest.mark.parametrize("library", ["jinja2", "matplotlib"])
+def test_a_missing_library_is_named_with_what_brings_it(library, explanation, model, few_digits, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(SsnnError, match=rf"{library} .*pip install 'ssnn\[report\]'"):
+        page.render(explanation, model, few_digits)
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    program = "import sys, ssnn.explain.page; print({'jinja2', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_the_network_in_the_page_is_the_trained_one(model):
+    carried = embedded.network(model)
+    for layer, expected in zip(carried["layers"], model.network, strict=True):
+        for name in ("W", "b"):
+            values = np.frombuffer(base64.b64decode(layer[name]["base64"]), "<f4").reshape(layer[name]["shape"])
+            assert np.array_equal(values, getattr(expected, name))
+    assert carried["features"] == model.standardization.features.tolist()
+
+
+def pixels_of(uri):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGBA"))
+
+
+def test_diverging_pictures_are_clear_at_0_and_symmetric():
+    values = np.zeros(784)
+    values[:4] = -2, -1, 1, 0.5
+    first = pixels_of(thumbnails.diverging(values, 1.0))[0]
+    assert first[0].tolist() == first[1].tolist() == [*thumbnails.BLUE, 255]
+    assert first[2].tolist() == [*thumbnails.ORANGE, 255]
+    assert first[3].tolist()[:3] == list(thumbnails.ORANGE)
+    assert first[3, 3] == pytest.approx(127.5, abs=1.5)
+    assert first[4, 3] == 0
+
+
+def test_ink_is_as_opaque_as_it_is_bright():
+    grey = np.arange(784).astype(np.uint8)
+    assert np.array_equal(pixels_of(thumbnails.ink(grey))[..., 3].ravel(), grey)
+
+
+def test_the_outline_goes_once_around_the_ink():
+    pixels = np.zeros(784, np.uint8)
+    pixels[[0, 29, 30]] = 255
+    edges = re.findall(r"M\d+ \d+[hv]1", thumbnails.outline(pixels))
+    assert sorted(edges[:5]) == sorted(["M0 0h1", "M0 1h1", "M1 1h1", "M2 1h1", "M1 2h1"])
+    assert len(edges) == len(set(edges)) == 4 + 6
+
+
+def test_of_many_neurons_the_strongest_are_shown_and_the_others_added_up():
+    contributions = np.linspace(-1, 2, 30)
+    rows = page.bars(Split(np.zeros(784), 0.0, contributions, contributions != 0, 0.25))
+    assert len(rows) == page.BARS + 2
+    assert rows[0].name == "neuron 29"
+    assert sum(row.value for row in rows) == pytest.approx(contributions.sum() + 0.25)
+    assert max(row.width for row in rows) == 100
+
+
+def test_charts_have_the_colours_of_the_page_and_no_others(explanation, model):
+    svg = charts.margins(*explanation.margins.values())
+    assert set(re.findall(r"(?:fill|stroke): ([^;\"]+)", svg)) <= {"none", *charts.PAGE.values()}
+    assert not re.search('#[0-9a-f]{6}[;"]', svg)
+
+
+def test_one_image_far_out_does_not_squeeze_the_others():
+    margins = np.linspace(-1, 20, 500)
+    low, high = charts.margin_range(margins, np.array([2.7e8]))
+    assert -1.1 < low < 0
+    assert 20 < high < 100
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (words.signed(-3.456), "−3.46"),
+        (words.signed(0.001), "0.00"),
+        (words.signed(271401342.0), "+271,401,342"),
+        (words.rate(0.0), "0.0 %"),
+        (words.rate(1 / 2115), "0.047 %"),
+        (words.rate(0.5), "50.0 %"),
+        (words.sureness(0.0), "50.0 %"),
+        (words.sureness(-8.0), "99.97 %"),
+        (words.sureness(40.0), "more than 99.9999 %"),
+        (words.counted(1, "image"), "1 image"),
+        (words.counted(2115, "image"), "2,115 images"),
+        (words.a(8), "an 8"),
+    ],
+)
+def test_numbers_are_said_as_people_say_them(said, expected):
+    assert plain(said) == expected
