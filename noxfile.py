@@ -63,15 +63,16 @@ def tests(session: nox.Session, backend: str) -> None:
 
 @nox.session
 def tests_extras(session: nox.Session) -> None:
-    """The tests of the scikit-learn estimator and of the ONNX export, with the libraries that they are made for."""
-    install(session, "-e", ".[jax,onnx,sklearn,strict,test]", "onnxruntime", "pandas")
+    """The tests of the scikit-learn estimator, the ONNX export and the report, with what they are made for.
+
+    Those in a browser need a Chromium on the machine.
+    """
+    install(session, "-e", ".[browser,jax,onnx,report,sklearn,strict,test]", "onnxruntime", "pandas")
     session.run(
         "pytest",
-        "tests/test_estimator.py",
-        "tests/test_export.py",
-        "tests/test_evaluation.py",
+        *(f"tests/test_{part}.py" for part in ("estimator", "evaluation", "explain_browser", "explain_page", "export")),
         *session.posargs,
-        env=requiring(session, "onnx,onnxruntime,pandas,sklearn"),
+        env=requiring(session, "jinja2,matplotlib,onnx,onnxruntime,pandas,playwright,sklearn"),
     )
 
 

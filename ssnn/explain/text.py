@@ -81,8 +81,11 @@ def _split(explained: ImageExplanation) -> str:
     parts = explained.split
     strongest: Sequence[int] = np.argsort(-abs(parts.neurons))[:STRONGEST].tolist()
     named = ", ".join(f"neuron {j} {signed(float(parts.neurons[j]))}" for j in strongest)
-    said = f"   logit {signed(explained.logit)} = pixels {signed(float(parts.pixels.sum()))} + biases "
-    return said + signed(parts.biases) + (f"; by neurons, the strongest: {named}" if named else "")
+    said = (
+        f"logit {signed(explained.logit)} = pixels {signed(float(parts.pixels.sum()))} + biases {signed(parts.biases)}"
+    )
+    by_neurons = f"; by neurons, the strongest: {named}" if named else ""
+    return fill(said + by_neurons, WIDTH, initial_indent="   ", subsequent_indent="   ")
 
 
 def changes(changed: Sequence[Change], names: Sequence[str], digits: tuple[int, int]) -> str:

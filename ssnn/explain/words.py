@@ -9,7 +9,7 @@ import numpy as np
 from ssnn.explain.records import CalibrationBin, CurvePoint, Values
 from ssnn.pictures import SIZE
 
-PERCENT = "\N{NO-BREAK SPACE}%"
+PERCENT = " %"
 SUREST = 1e-6  # a probability that is closer to 1 is said to be more than the one here
 
 
@@ -34,8 +34,8 @@ def sureness(logit: float) -> str:
 
 
 def a(digit: int) -> str:
-    """A digit with its article, not to be parted by the end of a line."""
-    return f"{'an' if digit == 8 else 'a'}\N{NO-BREAK SPACE}{digit}"
+    """A digit with its article."""
+    return f"{'an' if digit == 8 else 'a'} {digit}"
 
 
 def counted(count: int, one: str, many: str = "") -> str:
