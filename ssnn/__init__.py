@@ -23,7 +23,10 @@ _WHERE = {
     "Settings": "ssnn.records:Settings",
     "available_backends": "ssnn.backends:available",
     "open_backend": "ssnn.backends:open_backend",
+    "Digits": "ssnn.data:Digits",
+    "Samples": "ssnn.data:Samples",
     "Model": "ssnn.model:Model",
+    "Evaluation": "ssnn.evaluation:Evaluation",
     "load_model": "ssnn.model_file:load",
     "SsnnError": "ssnn.errors:SsnnError",
 }
@@ -34,7 +37,7 @@ __all__ = list(_WHERE)
 
 def __getattr__(name: str) -> Any:
     if name == "ShallowNetworkClassifier" and name not in _WHERE:
-        raise AttributeError("ssnn.ShallowNetworkClassifier needs scikit-learn: python -m pip install 'ssnn[sklearn]'")
+        raise ImportError("ssnn.ShallowNetworkClassifier needs scikit-learn: python -m pip install 'ssnn[sklearn]'")
     if name not in _WHERE:
         raise AttributeError(f"module 'ssnn' has no attribute {name!r}")
     module, _, attribute = _WHERE[name].partition(":")

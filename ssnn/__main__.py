@@ -22,7 +22,7 @@ COMMANDS = {
 def main(argv: Sequence[str]) -> int:
     """Hand over to the command that is named."""
     commands = "; ".join(f"{name}: {purpose}" for name, (_, purpose) in COMMANDS.items())
-    parser = Parser(prog="ssnn", description=ssnn.__doc__)
+    parser = Parser(prog="ssnn", description=ssnn.__doc__.partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"ssnn {ssnn.__version__}")
     parser.add_argument("command", choices=COMMANDS, help=commands)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command; --help shows them")

@@ -1,11 +1,9 @@
 """The network as a scikit-learn classifier, for any two classes and any numbers."""
 
 import math
-import operator
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ssnn import inference
 from ssnn.backends import Backend, open_backend
 from ssnn.data import Samples
-from ssnn.errors import DataError
+from ssnn.errors import DataError, UsageError
 from ssnn.initial import initial_network
 from ssnn.network import Array, Layer, Network, logistic
 from ssnn.records import Settings
@@ -133,14 +131,14 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         except DataError as error:  # scikit-learn's users expect a ValueError of data that cannot be used
             raise ValueError(str(error)) from error
         start = initial_network((rows.shape[1], *settings.hidden, 1), settings.seed, found.features)
-        inputs, on_device = _divide(rows, found, self.dtype)
+        inputs, on_device = _for_device(rows, found, self.dtype)
         samples, watch = Samples(inputs, labels.astype(np.uint8)), Stopwatch()
-        _, start, batch = prepare(samples, backend, settings, watch, start, on_device)
+        _, network, batch = prepare(samples, backend, settings, watch, start, on_device)
         losses: list[float] = []
-        run = descend(backend, start, batch, settings, losses, watch, None if self.tol is None else 1)
-        if self.tol is not None:
-            run = _until_it_settles(run, losses, self.tol)
-        network = checked(backend, deque(run, maxlen=1).pop(), losses, settings)
+        run = descend(backend, network, batch, settings, losses, watch, None if self.tol is None else 1)
+        for reached in run if self.tol is None else _until_it_settles(run, losses, self.tol):
+            network = reached
+        network = checked(backend, network, losses, settings)
         self.standardization_ = found
         self.loss_curve_ = losses
         self.n_iter_ = len(losses)
@@ -181,16 +179,15 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
 
     def _settings(self) -> Settings:
         sizes, seed = self.hidden_layer_sizes, self.random_state
-        if not isinstance(sizes, Iterable):
-            sizes = (sizes,) if sizes else ()
+        if isinstance(sizes, Integral):
+            sizes = (int(sizes),) if sizes else ()
+        if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+            raise UsageError(f"hidden_layer_sizes {sizes!r}: a whole number or a sequence of them is needed")
+        if self.tol is not None and not (isinstance(self.tol, Real) and 0 <= self.tol < math.inf):
+            raise UsageError(f"tol {self.tol!r}: a number from 0 on, or None, is needed")
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**32, dtype=np.uint32)
-        return Settings(
-            hidden=tuple(operator.index(neurons) for neurons in sizes),
-            learning_rate=self.learning_rate,
-            iterations=operator.index(self.max_iter),
-            seed=int(seed),
-        )
+        return Settings(hidden=tuple(sizes), learning_rate=self.learning_rate, iterations=self.max_iter, seed=seed)
 
     def _open(self) -> Backend:
         return open_backend(self.backend, dtype=self.dtype)
@@ -208,7 +205,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         network = tuple(
             Layer(_on_host(W).T, _on_host(b)[:, None]) for W, b in zip(self.coefs_, self.intercepts_, strict=True)
         )
-        inputs, on_device = _divide(_rows(X), self.standardization_, self.dtype)
+        inputs, on_device = _for_device(_rows(X), self.standardization_, self.dtype)
         return X, inference.logits(self._open(), network, on_device, inputs)
 
 
@@ -229,7 +226,7 @@ def _until_it_settles(run: Iterator[Network], losses: Sequence[float], tol: floa
     )
 
 
-def _divide(
+def _for_device(
     rows: npt.NDArray[Any], standardization: Standardization, dtype: str
 ) -> tuple[npt.NDArray[Any], Standardization]:
     """Samples for the device, and the standardisation that is left to it: all for pixels, none for the rest.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssnn.errors import UsageError
 from ssnn.network import cost, logistic
 
 NORMAL_975 = 1.959963984540054  # the standard normal distribution has 95 % between this and its negative
@@ -59,7 +60,17 @@ class Evaluation:
 
 
 def evaluate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Evaluation:
-    """Judge logits (m,) by the classes (m,), 0 or 1, of at least one image; a positive logit says 1."""
+    """Judge logits (m,) by the classes (m,); a positive logit says 1.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to judge, or a class is neither 0 nor 1.
+    """
+    if not len(labels):
+        raise UsageError("there is no image to judge the network on")
+    if np.any(labels > 1):
+        raise UsageError(f"labels are the classes 0 and 1, whichever digits they stand for; one is {np.max(labels)}")
     Z, Y = logits.astype(np.float64)[None, :], labels.astype(np.float64)[None, :]
     says = (logits > 0).astype(np.intp)
     zeros, ones = (np.bincount(says[labels == label], minlength=2).tolist() for label in (0, 1))

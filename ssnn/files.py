@@ -1,18 +1,20 @@
 """Whole files: what was there is replaced by all of the new content, or stays."""
 
-import glob
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-import psutil
-
 from ssnn.errors import SsnnError, UsageError
+
+TEMPORARY = ".ssnn-part-"
+ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
 
 
 def check_writable(path: str) -> None:
@@ -21,17 +23,40 @@ def check_writable(path: str) -> None:
     Raises
     ------
     UsageError
-        If the path is a folder, or its folder is missing or read-only.
+        If the path is a folder, or its folder is missing or does not take a file.
     """
-    target = Path(path)
-    if path == "-":
+    if path == "-" or _is_special(Path(path)):
         return
-    if target.is_dir():
-        raise UsageError(f"{path} is a folder; name a file")
-    if not target.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {target.parent}")
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise UsageError(f"{path} cannot be written: permission denied")
+    try:
+        target = Path(path).resolve()
+        if target.is_dir():
+            raise UsageError(f"{path} is a folder; name a file")
+        if not target.parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no folder {target.parent}")
+        target.exists()  # which a name that is too long makes fail
+        temporary = _temporary(target)
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    except RuntimeError:  # from resolve, in older versions of Python
+        raise UsageError(f"{path} cannot be written: a loop of links") from None
+
+
+def check_outputs(written: Iterable[str | None], read: Iterable[str | None] = ()) -> None:
+    """Refuse to write two things to one file, or over what is read.
+
+    Raises
+    ------
+    UsageError
+        If that is asked for.
+    """
+    seen = {Path(path).absolute() for path in read if path is not None}
+    for path in written:
+        if path is not None and path != "-" and not _is_special(Path(path)):
+            if Path(path).absolute() in seen:
+                raise UsageError(f"{path} is named twice: what is written there would take the place of the other")
+            seen.add(Path(path).absolute())
 
 
 def write_json(path: str, content: dict[str, Any]) -> None:
@@ -53,13 +78,16 @@ def write_text(path: str, text: str) -> None:
     SsnnError
         If the file cannot be written.
     """
+    if path == "-":
+        sys.stdout.write(text)
+        return
     with writing(path) as write:
         write(text.encode())
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[Callable[[bytes], object]]:
-    """Yield what writes to a file, bit by bit, or to standard output for "-".
+def writing(path: str | Path) -> Iterator[Callable[[bytes], None]]:
+    """Yield what writes to a file, bit by bit.
 
     The content goes to a temporary file in the same folder, which takes the name once the block has ended and
     the disk has all of it. Devices and pipes are written to directly.
@@ -69,16 +97,13 @@ def writing(path: str | Path) -> Iterator[Callable[[bytes], object]]:
     SsnnError
         If the file cannot be written.
     """
-    if str(path) == "-":
-        yield lambda content: sys.stdout.write(content.decode())
-        return
     with _one_line_errors(path):
-        target = Path(path).resolve()
-        replaceable = _replaceable(Path(path))
-        opened = _temporary(target, os.getpid()) if replaceable else Path(path)
-        if replaceable:
-            _remove_abandoned(target)
-        file = open(opened, "wb")  # noqa: SIM115 - errors of the block are not ours, so it cannot stand in a with
+        special = _is_special(Path(path))
+        target = Path(path) if special else Path(path).resolve()
+        opened = target if special else _temporary(target)
+        if not special:
+            _remove_abandoned(target.parent)
+        file = open(opened, "wb" if special else "xb")  # noqa: SIM115 - errors of the block are not ours to tell
 
     def write(content: bytes) -> None:
         with _one_line_errors(path):
@@ -88,7 +113,7 @@ def writing(path: str | Path) -> Iterator[Callable[[bytes], object]]:
         yield write
         with _one_line_errors(path):
             file.flush()
-            if replaceable:
+            if not special:
                 os.fsync(file.fileno())
                 if target.exists():
                     shutil.copymode(target, opened)
@@ -97,7 +122,7 @@ def writing(path: str | Path) -> Iterator[Callable[[bytes], object]]:
     finally:
         with suppress(OSError):  # of a full disk, which has been told
             file.close()
-        if replaceable:
+        if not special:
             opened.unlink(missing_ok=True)
 
 
@@ -111,22 +136,22 @@ def _one_line_errors(path: str | Path) -> Iterator[None]:
         raise SsnnError(f"{path} cannot be written (a loop of links)") from None
 
 
-def _replaceable(target: Path) -> bool:
-    """Whether a new file may take the place of this one: not of a device, a pipe or a file behind a /dev name."""
-    special = target.is_relative_to("/dev") or (target.exists() and not target.is_file())
-    return not special and os.access(target.resolve().parent, os.W_OK)
+def _is_special(target: Path) -> bool:
+    """Whether this is a device, a pipe or a file behind a /dev name, whose place no other file may take."""
+    return target.is_relative_to("/dev") or (target.exists() and not target.is_file() and not target.is_dir())
 
 
-def _temporary(target: Path, process: int) -> Path:
-    return target.with_name(f".{target.name}.{process}")
+def _temporary(target: Path) -> Path:
+    """A name in the same folder that nobody has."""
+    return target.with_name(f"{TEMPORARY}{token_hex(8)}")
 
 
-def _remove_abandoned(target: Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote this one."""
-    for path in target.parent.glob(glob.escape(f".{target.name}.") + "*"):
-        process = path.name.rpartition(".")[2]
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
-            path.unlink(missing_ok=True)
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files of programs that were killed while they wrote."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):  # another program may be faster
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ssnn import inference
 from ssnn.backends import Backend, Description, open_backend
 from ssnn.data import Samples
-from ssnn.errors import UsageError
+from ssnn.errors import ModelError, UsageError
 from ssnn.evaluation import Evaluation, evaluate
 from ssnn.familiarity import Familiarity
 from ssnn.network import Network, logistic
@@ -18,7 +18,7 @@ from ssnn.records import DataSummary, Run, Settings
 from ssnn.standardize import Standardization
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A trained network with its standardisation, and the record of how it came about.
 
@@ -71,14 +71,23 @@ class Model:
             If the images are not uint8 of the right shape; so for all methods below.
         BackendError
             If the backend is not usable here; so for all methods below.
+        ModelError
+            If a logit is not finite, which no model that `ssnn.fit` gave has been seen to do; so for all of them.
         """
         rows = self._rows(images)
-        return inference.logits(self._open(backend), self.network, self.standardization, rows)
+        found = inference.logits(self._open(backend), self.network, self.standardization, rows)
+        if not np.all(np.isfinite(found)):
+            raise ModelError("the model computes numbers that are not finite: its parameters are of no use")
+        return found
 
     def predict(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.uint8]:
         """The digit that each image is taken for, uint8 (m,)."""
+        return self.decide(self.logits(images, backend))
+
+    def decide(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+        """The digit that each logit (m,) stands for, uint8 (m,)."""
         digits = np.array(self.data.digits, np.uint8)
-        return digits[(self.logits(images, backend) > 0).astype(np.intp)]
+        return digits[(logits > 0).astype(np.intp)]
 
     def predict_proba(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.float64]:
         """The probability of either digit, (m, 2), in the order of `data.digits`."""
@@ -93,7 +102,13 @@ class Model:
         return inference.unlikenesses(self._open(backend), self.familiarity, self._rows(images))
 
     def evaluate(self, samples: Samples, backend: str | Backend = "numpy") -> Evaluation:
-        """Judge the model on images whose classes are known, at least one."""
+        """Judge the model on images whose classes are known.
+
+        Raises
+        ------
+        UsageError
+            If there is no image, or a label is neither 0 nor 1: class 0 is `data.digits[0]`.
+        """
         return evaluate(self.logits(samples.pixels, backend), samples.labels)
 
     def save(self, path: str | Path) -> None:

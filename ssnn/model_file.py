@@ -7,10 +7,10 @@ of all the rest.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from itertools import pairwise, permutations
-from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -22,14 +22,25 @@ from ssnn.backends import DTYPES, Description
 from ssnn.errors import ModelError
 from ssnn.familiarity import Familiarity
 from ssnn.files import writing
+from ssnn.machine import free_memory
 from ssnn.model import Model
 from ssnn.network import Layer, Network
+from ssnn.pictures import SIZE
 from ssnn.records import DataSummary, Settings
 from ssnn.standardize import Standardization
 
 SCHEMA = "ssnn.model/1"
 LARGEST_HEADER = 10**6  # bytes; ours takes about a thousand
-NUMPY_NUMBER = methodcaller("item")  # as a setting it is welcome, and json does not know it
+COMMON = (
+    "features",
+    "mean",
+    "std",
+    "n_constant",
+    "familiar_mean",
+    "familiar_components",
+    "familiar_limit",
+    "costs",
+)
 Tensors = dict[str, npt.NDArray[Any]]
 Record = TypeVar("Record", Settings, DataSummary, Description)
 
@@ -59,8 +70,8 @@ def write(path: str | Path, model: Model) -> None:
     metadata = {
         "schema": SCHEMA,
         "ssnn": ssnn.__version__,
-        "settings": json.dumps(asdict(model.settings), default=NUMPY_NUMBER),
-        "data": json.dumps(asdict(model.data), default=NUMPY_NUMBER),
+        "settings": json.dumps(asdict(model.settings)),
+        "data": json.dumps(asdict(model.data)),
         "backend": json.dumps(asdict(model.backend)),
     }
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
@@ -85,7 +96,7 @@ def load(path: str | Path) -> Model:
     tensors, metadata = _read(Path(path))
     try:
         return _model(tensors, metadata)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         raise ModelError(f"{path}: not a usable model: {what}") from None
 
@@ -102,6 +113,9 @@ def _read(path: Path) -> tuple[Tensors, dict[str, str]]:
             length = file.read(8)
             header = file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER))
             metadata = _metadata(path, header)
+            size, free = os.fstat(file.fileno()).st_size, free_memory()
+            if 2 * size > free:
+                raise ModelError(f"{path}: {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free")
             content = length + header + file.read()
     except FileNotFoundError:
         raise ModelError(f"{path}: missing") from None
@@ -143,7 +157,8 @@ def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
     data = _record(DataSummary, metadata["data"])
     if data.digits not in permutations(range(10), 2):
         raise ValueError(f"digits {data.digits}")
-    n0 = _shaped("familiar_mean", tensors, np.float32, 2, None).shape[1]
+    n0 = SIZE**2
+    mean = _shaped("familiar_mean", tensors, np.float32, 2, n0)
     features = _shaped("features", tensors, np.int64, None)
     n = len(features)
     if n == 0 or features[0] < 0 or features[-1] >= n0 or np.any(np.diff(features) <= 0):
@@ -155,19 +170,25 @@ def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
         int(_shaped("n_constant", tensors, np.int64, 1)[0]),
     )
     familiarity = Familiarity(
-        tensors["familiar_mean"],
+        mean,
         _shaped("familiar_components", tensors, np.float32, 2, n0, None),
         _shaped("familiar_limit", tensors, np.float32, 2),
     )
-    if np.any(standardization.std <= 0) or np.any(familiarity.limit <= 0):
+    network = _network(tensors, (n, *settings.hidden, 1))
+    backend = _record(Description, metadata["backend"])
+    dtype = network[0].W.dtype
+    if np.any(standardization.std.astype(dtype) <= 0) or np.any(familiarity.limit <= 0):
         raise ValueError("what is divided by is not positive")
     costs = _shaped("costs", tensors, np.float64, None)
     if len(costs) > settings.iterations:
         raise ValueError(f"{len(costs)} costs of {settings.iterations} iterations")
-    network = _network(tensors, (n, *settings.hidden, 1))
-    if len(tensors) != 8 + 2 * len(network):
+    layers = range(1, len(network) + 1)
+    if set(tensors) != {*COMMON, *(f"W{k}" for k in layers), *(f"b{k}" for k in layers)}:
         raise ValueError("tensors that belong to no model of ours")
-    backend = _record(Description, metadata["backend"])
+    if backend.dtype != dtype:
+        raise ValueError(f"its parameters are {dtype}, and its record says {backend.dtype}")
+    if min(data.train, data.test) < 0 or data.features != n or data.constant_features != standardization.n_constant:
+        raise ValueError("its record of the data does not fit its standardisation")
     return Model(network, standardization, familiarity, settings, data, backend, tuple(costs.tolist()))
 
 

@@ -107,6 +107,8 @@ def _grey(image: "Image.Image") -> npt.NDArray[Any]:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # more than 8 bits: what is white then, only the picture's own range tells
         deep = np.asarray(image, np.float64)
+        if not np.all(np.isfinite(deep)):
+            raise ValueError("it holds values that are not finite")
         return np.asarray(255 * (deep - deep.min()) / (np.ptp(deep) or 1))
     if not image.has_transparency_data:
         return np.asarray(image.convert("L"))

@@ -1,8 +1,10 @@
 """What goes into a run and what it tells of itself: frozen dataclasses of plain values."""
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ssnn.errors import UsageError
 from ssnn.evaluation import Evaluation
@@ -41,11 +43,15 @@ class Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.hidden, tuple):
             raise UsageError(f"hidden layers {self.hidden}: a tuple of neurons per layer is needed")
+        self._keep("hidden", lambda sizes: tuple(map(_whole, sizes)), "whole numbers are needed")
+        self._keep("learning_rate", float, "a positive, finite number is needed")
+        self._keep("iterations", _whole, "a whole number is needed")
+        self._keep("seed", _whole, "a whole number is needed")
         if any(neurons > LARGEST for neurons in self.hidden) or self.iterations > LARGEST:
             raise UsageError(f"neurons and iterations: at most {LARGEST} are possible")
         if any(neurons < 1 for neurons in self.hidden):
             raise UsageError(
-                f"hidden layers {self.hidden}: each needs at least 1 neuron; 0 alone means no hidden layer"
+                f"hidden layers {self.hidden}: each needs at least 1 neuron; no layer is () in Python, 0 in a shell"
             )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise UsageError(f"learning rate {self.learning_rate}: a positive, finite number is needed")
@@ -55,6 +61,18 @@ class Settings:
             raise UsageError(f"seed {self.seed}: it must lie in 0 … 4294967295")
         if self.constant_features not in CONSTANT_FEATURES:
             raise UsageError(f"constant features {self.constant_features!r}: choose {' or '.join(CONSTANT_FEATURES)}")
+
+    def _keep(self, name: str, convert: Callable[[Any], Any], needed: str) -> None:
+        """Keep a value as a plain one of Python's, whichever library it is from."""
+        value = getattr(self, name)
+        try:
+            object.__setattr__(self, name, convert(value))
+        except (TypeError, ValueError, OverflowError):
+            raise UsageError(f"{name.replace('_', ' ')} {value!r}: {needed}") from None
+
+
+def _whole(value: Any) -> int:
+    return int(operator.index(value))
 
 
 @dataclass(frozen=True)

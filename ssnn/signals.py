@@ -4,12 +4,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+REPEAT = 1.0  # seconds within which the same wish comes twice, from a person's shell and its process group
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,7 +31,7 @@ def sigterm_raises() -> Iterator[None]:
 
 @contextmanager
 def first_noted(message: str) -> Iterator[Callable[[], int | None]]:
-    """Note the first Ctrl-C or SIGTERM, and tell the user with this message; the next one has its usual effect.
+    """Note the first Ctrl-C, SIGTERM or SIGHUP, and tell the user; one that comes later has its usual effect.
 
     Yields
     ------
@@ -37,11 +39,17 @@ def first_noted(message: str) -> Iterator[Callable[[], int | None]]:
         Gives the number of the signal that was noted, or None.
     """
     noted: list[int] = []
+    since = 0.0
 
     def note(number: int, frame: FrameType | None) -> None:
+        nonlocal since
+        if noted:
+            if time.monotonic() - since > REPEAT:
+                signal.signal(number, before[signal.Signals(number)])
+                signal.raise_signal(number)
+            return
         noted.append(number)
-        for ending, handler in before.items():
-            signal.signal(ending, handler)
+        since = time.monotonic()
         # Past Python's buffers, which the signal may have interrupted.
         with suppress(OSError, ValueError):
             os.write(sys.stderr.fileno(), f"\n{message}\n".encode())

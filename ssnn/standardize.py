@@ -93,7 +93,8 @@ def fit_floating(rows: npt.NDArray[np.float64]) -> Standardization:
     # Measured within its own range, 0 … 1, no feature loses digits to its offset, and no square overflows.
     unit = (rows[:, features] - low) / spread
     mean, std = low + spread * np.mean(unit, axis=0), spread * np.std(unit, axis=0)
-    return Standardization(features, mean, std, n_constant=rows.shape[1] - len(features))
+    varies = std > 0  # but for a feature whose values differ by less than a float64 can halve
+    return Standardization(features[varies], mean[varies], std[varies], n_constant=rows.shape[1] - int(np.sum(varies)))
 
 
 def standardize(pixels: Array, features: Array, mean: Array, std: Array) -> Array:

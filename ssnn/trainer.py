@@ -81,13 +81,16 @@ def fit(
     settings = settings or (resume.settings if resume else Settings())
     if isinstance(backend, str):
         backend = open_backend(backend, dtype=resume.dtype if resume else "float32")
+    if (checkpoint_every is None) != (checkpoint is None):
+        raise UsageError("checkpoint and checkpoint_every are of use only together")
     if checkpoint_every is not None and checkpoint_every < 1:
         raise UsageError(f"a checkpoint every {checkpoint_every} iterations: at least 1 is needed")
     watch = Stopwatch()
     sha256 = digits.train.sha256()
     if resume is not None:
         _check_continues(resume, digits, sha256, backend, settings)
-    standardization, start, batch = prepare(digits.train, backend, settings, watch, resume.network if resume else None)
+    begun = (resume.network, resume.standardization) if resume else (None, None)
+    standardization, start, batch = prepare(digits.train, backend, settings, watch, *begun)
     model = Model(
         network=network_to_host(backend, start),
         standardization=standardization,
@@ -101,7 +104,7 @@ def fit(
     for network in descend(backend, start, batch, settings, costs, watch, checkpoint_every):
         if report is not None:
             report(_progress(costs, settings, watch.seconds["iterations"] / (len(costs) - len(model.costs))))
-        if checkpoint is not None and checkpoint_every is not None and len(costs) % checkpoint_every == 0:
+        if checkpoint is not None and checkpoint_every and len(costs) % checkpoint_every == 0:
             checkpoint(replace(model, network=checked(backend, network, costs, settings), costs=tuple(costs)))
         if stopping is not None and stopping(costs):
             break
@@ -197,11 +200,14 @@ def checked(backend: Backend, network: Network, costs: Sequence[float], settings
 
 
 def _stops(done: int, iterations: int, checkpoint_every: int | None) -> Iterator[int]:
-    """The iterations between which the host is told nothing: every twentieth, and every checkpoint."""
+    """The iterations between which the host is told nothing: a twentieth of all, and up to the next checkpoint.
+
+    Steps start anew at each checkpoint, so that there are few different lengths to compile.
+    """
     yield done
-    lengths = [max(1, iterations // PROGRESS_STEPS), *([checkpoint_every] if checkpoint_every else [])]
     while done < iterations:
-        done = min(iterations, *((done // length + 1) * length for length in lengths))
+        checkpoint = (done // checkpoint_every + 1) * checkpoint_every if checkpoint_every else iterations
+        done = min(done + max(1, iterations // PROGRESS_STEPS), checkpoint, iterations)
         yield done
 
 
@@ -234,7 +240,7 @@ def _plain(value: object) -> str:
 def _summary(digits: Digits, sha256: str, standardization: Standardization) -> DataSummary:
     return DataSummary(
         name=digits.name,
-        origin=digits.origin,
+        origin="".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in digits.origin),
         digits=digits.digits,
         train=len(digits.train),
         test=len(digits.test),

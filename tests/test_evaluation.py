@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from support import import_or_skip
 
+from ssnn.errors import UsageError
 from ssnn.evaluation import Evaluation, evaluate
 
 LOGITS = np.array([-2.0, 0.5, 3.0, 0.0, -1.0])
@@ -45,3 +46,10 @@ def test_the_interval_solves_wilson_s_equation(errors, samples):
         z = abs(found.error_rate - p) / np.sqrt(p * (1 - p) / samples) if 0 < p < 1 else 1.959963984540054
         assert z == pytest.approx(1.959963984540054, rel=1e-9)
     assert found.error_rate_interval[0] <= found.error_rate <= found.error_rate_interval[1]
+
+
+def test_what_cannot_be_judged_is_told():
+    with pytest.raises(UsageError, match="there is no image to judge"):
+        evaluate(np.empty(0), np.empty(0, np.uint8))
+    with pytest.raises(UsageError, match=r"labels are the classes 0 and 1, .*; one is 9"):
+        evaluate(LOGITS, np.array([4, 9, 9, 4, 4], np.uint8))

@@ -1,7 +1,9 @@
 import json
+import os
 import resource
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +14,8 @@ from safetensors.numpy import save_file
 import ssnn
 from ssnn import backends, model_file
 from ssnn.agreement import disagreement
-from ssnn.errors import ModelError, SsnnError
+from ssnn.errors import ModelError, SsnnError, UsageError
+from ssnn.files import check_writable
 from ssnn.records import Settings
 from ssnn.trainer import fit
 
@@ -153,8 +156,12 @@ def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
         ({"settings": {"hidden": ["2"]}}, "hidden of Settings is \"('2',)\""),
         ({"settings": {"iterations": True}}, "iterations of Settings is 'True'"),
         ({"settings": {"learning_rate": "high"}}, "learning_rate of Settings is 'high'"),
+        ({"settings": {"learning_rate": 10**400}}, f"learning rate {10**400}: a positive, finite number is needed"),
         ({"settings": {"seed": -1}}, "seed -1: it must lie in 0 … 4294967295"),
         ({"settings": {"surprise": 1}}, "the names in Settings are not those that it has"),
+        ({"data": {"train": -5}}, "its record of the data does not fit its standardisation"),
+        ({"tensors": {"n_constant": np.array([-3])}}, "its record of the data does not fit its standardisation"),
+        ({"tensors": {"familiar_mean": np.zeros((2, 785), np.float32)}}, "familiar_mean is float32 (2, 785), not"),
         ({"data": {"digits": [0, 10]}}, "digits (0, 10)"),
         ({"data": {"digits": [0, 1, 2]}}, "digits of DataSummary is '(0, 1, 2)'"),
         ({"data": {"name": "\x1b[2Jmnist"}}, "name of DataSummary holds control characters"),
@@ -165,6 +172,23 @@ def test_a_forged_file_is_refused(path, changes, message):
     with pytest.raises(ModelError) as error:
         ssnn.load_model(path)
     assert str(error.value).startswith(f"{path}: not a usable model: {message}")
+
+
+def test_numbers_that_float32_cannot_hold_are_refused(path, model, few_digits):
+    forge(path, tensors={"std": np.full_like(model.standardization.std, 1e-320)})
+    with pytest.raises(ModelError, match="what is divided by is not positive"):
+        ssnn.load_model(path)
+    model.save(path)
+    forge(path, tensors={"W1": np.full_like(model.network[0].W, 3e38), "W2": np.full_like(model.network[1].W, 3e38)})
+    with pytest.raises(ModelError, match="computes numbers that are not finite"):
+        ssnn.load_model(path).predict(few_digits.test.pixels)
+
+
+def test_a_file_that_is_larger_than_memory_is_refused(path):
+    with path.open("r+b") as file:
+        file.truncate(10**13)
+    with pytest.raises(ModelError, match=r"10,000\.0 GB, and .* GB of memory are free"):
+        ssnn.load_model(path)
 
 
 def test_a_disk_that_is_full_leaves_the_old_file(path, model, few_digits):
@@ -188,19 +212,39 @@ def test_where_nothing_can_be_written_is_told(model, tmp_path):
         model.save(tmp_path)
 
 
-def test_what_a_killed_process_left_behind_goes_and_a_living_one_s_stays(path, model):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    abandoned = path.with_name(f".{path.name}.{process.pid}")
-    living = path.with_name(f".{path.name}.1")
-    for leftover in (abandoned, living):
+def test_what_a_killed_process_left_behind_goes_in_time(path, model):
+    old, young = (path.with_name(f".ssnn-part-{name}") for name in ("old", "young"))
+    for leftover in (old, young):
         leftover.write_text("half a model")
+    os.utime(old, (0, time.time() - 3700))
     path.chmod(0o640)
     replace(model, costs=(1.0,)).save(path)
-    assert not abandoned.exists()
-    assert living.exists()
+    assert not old.exists()
+    assert young.exists()  # somebody may be writing it
     assert ssnn.load_model(path).costs == (1.0,)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_that_takes_no_file_leaves_the_old_one(path, model, monkeypatch):
+    """Though the file itself could be written: it would not be whole all the time."""
+    before = path.read_bytes()
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("ssnn.files._temporary", refuse)
+    with pytest.raises(SsnnError, match=r"cannot be written \(Permission denied\)"):
+        model.save(path)
+    with pytest.raises(UsageError, match="cannot be written: permission denied"):
+        check_writable(str(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("folder", ["mein\u00a0Ordner", "a\x1b[2Jb", "latin\udce9"])
+def test_a_folder_of_any_name_makes_no_model_unusable(few_digits, tmp_path, folder):
+    digits = replace(few_digits, origin=folder)
+    fit(digits, settings=Settings(iterations=1)).save(tmp_path / "model")
+    assert ssnn.load_model(tmp_path / "model").data.origin.isprintable()
 
 
 def test_the_network_is_not_changed_by_keeping_it(path, model):

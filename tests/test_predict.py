@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -104,8 +105,30 @@ def test_a_bad_file_takes_no_good_one_with_it(tmp_path, few_digits, saved, capsy
         f"ssnn predict: error: {tmp_path / 'none.png'}: missing",
         f"ssnn predict: error: {short}: truncated: 5 bytes missing of the 2352 that its header promises",
         f"ssnn predict: error: {labels}: magic number 0x00000801 where 0x00000803 is expected: not such an IDX file",
-        f"ssnn predict: error: {small}: images of 14x14 pixels, and the model knows those of 28x28",
+        f"ssnn predict: error: {small}: images of 14x14 pixels, where 28x28 are known",
     ]
+
+
+def test_strange_files_are_told_in_one_line(tmp_path, saved, capsys):
+    vast, nan, pipe = (tmp_path / name for name in ("vast", "nan.tif", "pipe"))
+    vast.write_bytes(struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 2**32 - 1))
+    Image.fromarray(np.full((28, 28), np.nan, np.float32)).save(nan)
+    os.mkfifo(pipe)
+    assert predict([*saved, str(vast), str(nan), str(pipe), str(tmp_path)]) == 5
+    assert capsys.readouterr().err.splitlines() == [
+        f"ssnn predict: error: {vast}: images of 4294967295x4294967295 pixels, where 28x28 are known",
+        f"ssnn predict: error: {nan}: cannot be read (it holds values that are not finite)",
+        f"ssnn predict: error: {pipe}: a folder, pipe or device; name a file",
+        f"ssnn predict: error: {tmp_path}: a folder, pipe or device; name a file",
+    ]
+
+
+def test_what_is_read_is_not_written_over(tmp_path, few_digits, saved, capsys):
+    file = idx_file(tmp_path / "images", few_digits.test.pixels)
+    for json_file in (saved[1], file):
+        assert predict([*saved, file, "--json", json_file]) == 2
+        assert "is named twice" in capsys.readouterr().err
+    assert evaluate([*saved, "--json", saved[1]]) == 2
 
 
 def test_a_json_file_is_whole_or_as_it_was(tmp_path, few_digits, saved):

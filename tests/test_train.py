@@ -130,7 +130,10 @@ def no_training(monkeypatch):
         ("--iteration 5", "unrecognized arguments: --iteration 5; see ssnn train --help"),
         ("--iterations many", "argument --iterations: invalid int value: 'many'; see ssnn train --help"),
         ("--iterations 0", "0 iterations: at least 1 is needed"),
-        ("--hidden 10 0", "hidden layers (10, 0): each needs at least 1 neuron; 0 alone means no hidden layer"),
+        (
+            "--hidden 10 0",
+            "hidden layers (10, 0): each needs at least 1 neuron; no layer is () in Python, 0 in a shell",
+        ),
         ("--learning-rate -1", "learning rate -1.0: a positive, finite number is needed"),
         ("--learning-rate nan", "learning rate nan: a positive, finite number is needed"),
         ("--seed -1", "seed -1: it must lie in 0 … 4294967295"),

@@ -7,7 +7,7 @@ from ssnn import model_file
 from ssnn.command import Parser, table
 from ssnn.commands.arguments import add_backend, add_data, add_model, load_data, open_backend
 from ssnn.evaluation import Evaluation
-from ssnn.files import check_writable, write_json
+from ssnn.files import check_outputs, check_writable, write_json
 
 
 def run(argv: Sequence[str]) -> None:
@@ -19,6 +19,7 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
     options = parser.parse_args(argv)
     if options.json is not None:
+        check_outputs([options.json], [options.model])
         check_writable(options.json)
     model = model_file.load(options.model)
     backend = open_backend(options, model.dtype)

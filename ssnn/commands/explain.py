@@ -20,7 +20,7 @@ from ssnn.explain import text
 from ssnn.explain.analysis import Question, Tell, explain, test_image
 from ssnn.explain.comparison import changed_sides
 from ssnn.explain.records import Explanation
-from ssnn.files import check_writable, write_json, write_text
+from ssnn.files import check_outputs, check_writable, write_json, write_text
 from ssnn.model import Model
 
 MOST_IMAGES = 30  # wrong images that are explained one by one, unless others are asked for
@@ -33,6 +33,7 @@ def run(argv: Sequence[str]) -> None:
         raise UsageError("give either --model FILE or --compare A B; see ssnn explain --help")
     if options.compare and (options.html or options.image or options.index):
         raise UsageError("--compare explains the images that changed sides: leave out --html, --image and --index")
+    check_outputs([options.html, options.json], [options.model, *(options.compare or []), *options.image])
     check_report(options.html)
     if options.json is not None:
         check_writable(options.json)

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from ssnn.command import Parser
 from ssnn.commands.arguments import add_backend, add_model, open_backend
 from ssnn.data import idx
 from ssnn.errors import DataError
-from ssnn.files import check_writable, writing
+from ssnn.files import check_outputs, check_writable, writing
 from ssnn.inference import LARGEST_BLOCK
 from ssnn.model import Model
+from ssnn.network import logistic
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def run(argv: Sequence[str]) -> int:
     add_backend(parser)
     options = parser.parse_args(argv)
     if options.json is not None:
+        check_outputs([options.json], [options.model, *options.files])
         check_writable(options.json)
     model = model_file.load(options.model)
     backend = open_backend(options, model.dtype)
@@ -82,13 +84,15 @@ def run(argv: Sequence[str]) -> int:
 
 def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> Iterator[Prediction]:
     """One prediction per image of a file, computed a block at a time."""
+    if Path(file).exists() and not Path(file).is_file():
+        raise DataError(f"{file}: a folder, pipe or device; name a file")
     is_idx = idx.is_idx(Path(file))
-    blocks = _idx_blocks(file, model.pixels) if is_idx else [pictures.read(file, normalize)[None, :]]
+    blocks = _idx_blocks(file) if is_idx else [pictures.read(file, normalize)[None, :]]
     index = 0
     for pixels in blocks:
-        one = model.predict_proba(pixels, backend)[:, 1]
-        likely = np.maximum(one, 1 - one).tolist()
-        digits = np.where(one > 0.5, model.data.digits[1], model.data.digits[0]).tolist()
+        logits = model.logits(pixels, backend)
+        likely = logistic(abs(logits)).tolist()
+        digits = model.decide(logits).tolist()
         unlike = model.unlikeness(pixels, backend).tolist()
         ink = np.any(pixels, axis=1).tolist()
         for digit, probability, unlikeness, has_ink in zip(digits, likely, unlike, ink, strict=True):
@@ -97,13 +101,10 @@ def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> 
             index += 1
 
 
-def _idx_blocks(file: str, n0: int) -> Iterator[npt.NDArray[np.uint8]]:
+def _idx_blocks(file: str) -> Iterator[npt.NDArray[np.uint8]]:
     """The images of an IDX file as rows."""
-    for block in idx.image_blocks(Path(file), LARGEST_BLOCK):
-        count, rows, columns = block.shape
-        if rows * columns != n0:
-            raise DataError(f"{file}: images of {rows}x{columns} pixels, and the model knows those of 28x28")
-        yield block.reshape(count, n0)
+    for block in idx.image_blocks(Path(file), LARGEST_BLOCK, pictures.SIZE):
+        yield block.reshape(len(block), -1)
 
 
 def _warning(unlikeness: float, has_ink: bool) -> str | None:
@@ -129,7 +130,7 @@ def _json(path: str | None, model: Model, name: str) -> Iterator[Callable[[Predi
         return
     about = {"schema": "ssnn.predict/1", "model": name, "digits": model.data.digits}
     separator = "\n"
-    with writing(path) as write:
+    with _bytes(path) as write:
 
         def add(prediction: Prediction) -> None:
             nonlocal separator
@@ -139,3 +140,8 @@ def _json(path: str | None, model: Model, name: str) -> Iterator[Callable[[Predi
         write(json.dumps(about)[:-1].encode() + b', "predictions": [')
         yield add
         write(b"\n]}\n")
+
+
+def _bytes(path: str) -> AbstractContextManager[Callable[[bytes], object]]:
+    """What writes to a file, or to standard output for "-"."""
+    return nullcontext(lambda content: sys.stdout.write(content.decode())) if path == "-" else writing(path)

@@ -18,7 +18,7 @@ from ssnn.commands.arguments import add_backend, add_data, load_data, open_backe
 from ssnn.commands.explain import check_report, explain_wrong, write_report
 from ssnn.errors import SsnnError, UsageError
 from ssnn.evaluation import Evaluation
-from ssnn.files import check_writable, write_json
+from ssnn.files import check_outputs, check_writable, write_json
 from ssnn.model import Model
 from ssnn.records import DataSummary, Progress, Report, Run, Settings
 from ssnn.signals import first_noted
@@ -35,6 +35,8 @@ def run(argv: Sequence[str]) -> int:
     if resume is not None or options.preset is not None:
         parser.set_defaults(**_defaults(resume, options.preset))
         options = parser.parse_args(argv)
+    check_outputs([options.json, options.save, options.html], [])
+    check_outputs([options.json, options.html], [options.resume])
     for path in (options.json, options.save):
         if path is not None:
             check_writable(path)
@@ -60,35 +62,35 @@ def run(argv: Sequence[str]) -> int:
     is_article = options.preset == "article"
     if is_article:
         print(article.heading(settings), file=results, flush=True)
-    with _stopping(options.save) as noted, _progress(settings, resume, options, results, bar) as report:
-        model = fit(
-            digits,
-            backend,
-            settings,
-            resume=resume,
-            report=report,
-            checkpoint=lambda model: _checkpoint(model, options.save),
-            checkpoint_every=options.checkpoint_every,
-            stopping=lambda costs: noted() is not None,
-        )
-    assert model.run is not None
-    if len(model.costs) < settings.iterations:
-        model.save(options.save)
-        done = f"stopped after {len(model.costs)} of {settings.iterations} iterations and saved"
-        print(f"ssnn train: {done}; to go on: {_continuation(argv, options.save)}", file=sys.stderr)
-        return SIGNALLED + (noted() or signal.SIGINT)
-    try:
-        if options.save is not None:
-            model.save(options.save)
-    finally:  # a disk that is full takes nobody's results
-        if is_article:
-            print(article.verdict(model.run.test), file=results)
-        else:
-            print(_scores(model.data, model.run), _times(model.run), sep="\n", file=results)
+    with _stopping(options.save) as noted:
+        with _progress(settings, resume, options, results, bar) as report:
+            model = fit(
+                digits,
+                backend,
+                settings,
+                resume=resume,
+                report=report,
+                checkpoint=_checkpoint(options.save) if options.checkpoint_every is not None else None,
+                checkpoint_every=options.checkpoint_every,
+                stopping=lambda costs: noted() is not None,
+            )
+        assert model.run is not None
+        try:
+            if options.save is not None:
+                model.save(options.save)
+        finally:  # a disk that is full takes nobody's results
+            if is_article:
+                print(article.verdict(model.run.test), file=results)
+            else:
+                print(_scores(model.data, model.run), _times(model.run), sep="\n", file=results)
     if is_article and not options.quiet:
         print(_times(model.run), file=sys.stderr)
     if options.json is not None:
         write_json(options.json, model.to_json())
+    if len(model.costs) < settings.iterations:
+        done = f"stopped after {len(model.costs)} of {settings.iterations} iterations and saved"
+        print(f"ssnn train: {done}; to go on: {_continuation(argv, options.save)}", file=sys.stderr)
+        return SIGNALLED + (noted() or signal.SIGINT)
     if options.html is not None:
         write_report(options.html, explain_wrong(model, digits, backend), model, digits)
     return 0
@@ -109,20 +111,28 @@ def _stopping(path: str | None) -> AbstractContextManager[Callable[[], int | Non
     """Where there is a file to save to, the first Ctrl-C or SIGTERM lets the progress step end."""
     if path is None:
         return nullcontext(lambda: None)
-    return first_noted(f"stopping after this progress step, to save {path}; once more stops at once, without saving")
+    return first_noted(f"stopping after this progress step, once {path} is saved; another signal stops at once")
 
 
-def _checkpoint(model: Model, path: str) -> None:
+def _checkpoint(path: str) -> Callable[[Model], None]:
     """Save what has been reached; that it cannot be saved now is no reason to lose it."""
-    try:
-        model.save(path)
-    except SsnnError as error:
-        print(f"\nssnn train: warning: {error}; training goes on", file=sys.stderr)
+
+    def save(model: Model) -> None:
+        try:
+            model.save(path)
+        except SsnnError as error:
+            print(f"\nssnn train: warning: {error}; training goes on", file=sys.stderr)
+
+    return save
 
 
 def _continuation(argv: Sequence[str], path: str) -> str:
-    """The command that goes on with what is saved: the same one, and of two --resume the last one counts."""
-    return shlex.join(["python", "-m", "ssnn.train", *argv, "--resume", path])
+    """The command that goes on with what is saved: the same one, but for where it goes on from."""
+    rest = list(argv)
+    while "--resume" in rest:
+        at = rest.index("--resume")
+        del rest[at : at + 2]
+    return shlex.join(["python", "-m", "ssnn.train", *rest, "--resume", path])
 
 
 def _parser() -> Parser:

@@ -97,6 +97,7 @@ def load(
         raise UsageError(f"unknown data {source!r}; choose one of {', '.join(SOURCES)}")
     if len(digits) != 2 or digits[0] == digits[1] or not all(0 <= digit <= 9 for digit in digits):
         raise UsageError(f"digits {', '.join(map(str, digits))}: two different ones of 0 … 9 are needed")
+    digits = int(digits[0]), int(digits[1])  # also of a list or an array
     started = time.perf_counter()
     if source == "synthetic":
         name, origin, train, test = _synthetic(digits, "drawn by the program")

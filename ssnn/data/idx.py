@@ -65,22 +65,24 @@ def is_idx(path: Path) -> bool:
         return False
 
 
-def image_blocks(path: Path, length: int) -> Iterator[npt.NDArray[np.uint8]]:
+def image_blocks(path: Path, length: int, side: int) -> Iterator[npt.NDArray[np.uint8]]:
     """Read an image file block by block, so that no more than one is in memory.
 
     Yields
     ------
-    uint8 array (count, rows, columns), read-only
+    uint8 array (count, side, side), read-only
         `length` images, at the end perhaps fewer.
 
     Raises
     ------
     DataError
-        As `read_images` does; for what comes late in the file, late.
+        As `read_images` does, for what comes late in the file, late; and if the images have another size.
     """
     with _one_line_errors(path), _open(path) as stream:
         header = struct.Struct(">4I")
         count, *shape = _shape(path, stream.read(header.size), header, IMAGES_MAGIC)
+        if shape != [side, side]:
+            raise DataError(f"{path}: images of {shape[0]}x{shape[1]} pixels, where {side}x{side} are known")
         for start in range(0, count, length):
             wanted = min(length, count - start) * prod(shape)
             content = stream.read(wanted)
