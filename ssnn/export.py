@@ -4,7 +4,9 @@ Input and outputs of the graph:
 
     pixels         uint8 (m, n0)   grey values, 0 (black) … 255 (ink)
     digits         int64 (m,)      the digit that each image is taken for
-    probabilities  (m, 2)          of either digit, in the dtype of the model
+    probabilities  float64 (m, 2)  of either digit
+
+It computes in float64, as `ssnn.model` does by default.
 """
 
 from pathlib import Path
@@ -49,13 +51,12 @@ def _graph(model: Model) -> Any:
     """The formulas of `ssnn.standardize` and `ssnn.network`, with a sample as a row."""
     from onnx import TensorProto, helper, numpy_helper
 
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(model.dtype))
     standardization = model.standardization
     constants = {
         "features": standardization.features.astype(np.int64),
-        "mean": standardization.mean.astype(model.dtype),
-        "std": standardization.std.astype(model.dtype),
-        "zero": np.zeros((), model.dtype),
+        "mean": standardization.mean,
+        "std": standardization.std,
+        "zero": np.float64(0),
         "digit_0": np.int64(model.data.digits[0]),
         "digit_1": np.int64(model.data.digits[1]),
         "columns": np.array([1], np.int64),
@@ -63,12 +64,12 @@ def _graph(model: Model) -> Any:
     node = helper.make_node
     nodes = [
         node("Gather", ["pixels", "features"], ["kept"], axis=1),
-        node("Cast", ["kept"], ["rows"], to=kind),
+        node("Cast", ["kept"], ["rows"], to=TensorProto.DOUBLE),
         node("Sub", ["rows", "mean"], ["centred"]),
         node("Div", ["centred", "std"], ["A0"]),
     ]
     for k, (W, b) in enumerate(model.network, start=1):
-        constants |= {f"W{k}": W, f"b{k}": b[:, 0]}
+        constants |= {f"W{k}": W.astype(np.float64), f"b{k}": b[:, 0].astype(np.float64)}
         nodes.append(node("Gemm", [f"A{k - 1}", f"W{k}", f"b{k}"], [f"Z{k}"], transB=1))
         if k < len(model.network):
             nodes.append(node("Relu", [f"Z{k}"], [f"A{k}"]))
@@ -87,7 +88,7 @@ def _graph(model: Model) -> Any:
         inputs=[helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["m", model.pixels])],
         outputs=[
             helper.make_tensor_value_info("digits", TensorProto.INT64, ["m"]),
-            helper.make_tensor_value_info("probabilities", kind, ["m", 2]),
+            helper.make_tensor_value_info("probabilities", TensorProto.DOUBLE, ["m", 2]),
         ],
         initializer=[numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )

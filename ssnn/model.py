@@ -23,7 +23,8 @@ class Model:
     """A trained network with its standardisation, and the record of how it came about.
 
     Images are uint8 grey values, 0 (black) … 255 (ink), as (m, 28, 28) or as rows (m, 784). Methods compute on
-    the backend that they are given, open or by name; by name, in the dtype of the model.
+    the backend that they are given, open or by name; by name in float64, also where training was in float32: a pixel
+    that hardly varied enters the network with a large input, and float32 then errs in the 6th digit of a probability.
 
     Attributes
     ----------
@@ -152,7 +153,7 @@ class Model:
         return record | scores | {"seconds": asdict(self.run.seconds)}
 
     def _open(self, backend: str | Backend) -> Backend:
-        return open_backend(backend, dtype=self.dtype) if isinstance(backend, str) else backend
+        return open_backend(backend, dtype="float64") if isinstance(backend, str) else backend
 
     def _rows(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         side = round(self.pixels**0.5)

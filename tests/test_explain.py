@@ -51,6 +51,7 @@ def test_the_parts_add_up_to_the_logit(few_digits, name, hidden):
             assert parts.neurons.sum() + parts.output_bias == pytest.approx(logit, rel=1e-12, abs=1e-12)
 
 
+@pytest.mark.jax
 def test_a_pixel_s_part_is_its_input_times_the_slope_of_the_logit(few_digits):
     """By automatic differentiation, of a network of two hidden layers."""
     jax = import_or_skip("jax")
@@ -131,7 +132,7 @@ def test_doubles_and_dead_neurons_are_found(few_digits, model):
 
 def test_margins_importance_and_calibration_follow_their_definitions(few_digits, model):
     found = explained(model, few_digits)
-    logits = model.logits(few_digits.test.pixels)
+    logits = model.logits(few_digits.test.pixels, backends.open_backend("numpy"))
     np.testing.assert_array_equal(found.margins["test"], np.where(few_digits.test.labels == 1, logits, -logits))
     parts = [part.pixels for part in splits(model, few_digits.test.pixels, backends.open_backend("numpy"))]
     np.testing.assert_allclose(found.importance, np.mean(np.abs(parts), axis=0), rtol=1e-5, atol=1e-9)

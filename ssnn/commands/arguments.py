@@ -15,8 +15,8 @@ def add_model(parser: Parser) -> None:
     parser.add_argument("--model", required=True, metavar="FILE", help="as `ssnn train --save FILE` wrote it")
 
 
-def add_backend(parser: Parser) -> None:
-    """What runs where."""
+def add_backend(parser: Parser, default_dtype: str) -> None:
+    """What runs where; the default dtype is for the help text, and `open_backend` is given it."""
     add = parser.add_argument_group("what runs where").add_argument
     add(
         "--backend",
@@ -25,7 +25,7 @@ def add_backend(parser: Parser) -> None:
         help=f"{', '.join(backends.BUILT_IN)} or one that another package adds (default: SSNN_BACKEND, else numpy)",
     )
     add("--device", help="cpu, gpu, cuda, or one of several as in cuda:1 (default: a GPU if the backend has one)")
-    add("--dtype", help=f"{' or '.join(backends.DTYPES)} (default: that of the model, float32 for a new one)")
+    add("--dtype", help=f"{' or '.join(backends.DTYPES)} (default: {default_dtype})")
     add(
         "--precision",
         default="highest",

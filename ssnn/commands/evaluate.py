@@ -15,14 +15,14 @@ def run(argv: Sequence[str]) -> None:
     parser = Parser(prog="ssnn evaluate", description="Judge a saved model on the test images of its two digits.")
     add_model(parser)
     add_data(parser)
-    add_backend(parser)
+    add_backend(parser, "float64")
     parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
     options = parser.parse_args(argv)
     if options.json is not None:
         check_outputs([options.json], [options.model])
         check_writable(options.json)
     model = model_file.load(options.model)
-    backend = open_backend(options, model.dtype)
+    backend = open_backend(options, "float64")
     digits = load_data(options, model.data.digits, bar=sys.stderr.isatty())
     found = model.evaluate(digits.test, backend)
     if options.json != "-":

@@ -110,7 +110,7 @@ def _parser() -> Parser:
     add("--html", metavar="FILE", help="a page with all of it, and a place to draw digits")
     add("--json", metavar="FILE", help="all figures as one JSON object; - is standard output")
     add_data(parser)
-    add_backend(parser)
+    add_backend(parser, "that of the model")
     return parser
 
 

@@ -57,13 +57,13 @@ def run(argv: Sequence[str]) -> int:
         help="take pictures as they are, 28x28 with ink bright, and do not crop, scale and centre them as MNIST did",
     )
     parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
-    add_backend(parser)
+    add_backend(parser, "float64")
     options = parser.parse_args(argv)
     if options.json is not None:
         check_outputs([options.json], [options.model, *options.files])
         check_writable(options.json)
     model = model_file.load(options.model)
-    backend = open_backend(options, model.dtype)
+    backend = open_backend(options, "float64")
     exit_code = 0
     width = max(map(len, options.files)) + len("[100000]")
     if options.json != "-":

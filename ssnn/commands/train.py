@@ -138,7 +138,7 @@ def _continuation(argv: Sequence[str], path: str) -> str:
 def _parser() -> Parser:
     default = Settings()
     parser = Parser(prog="ssnn train", description="Train a network that tells two handwritten digits apart.")
-    add_backend(parser)
+    add_backend(parser, "that of a model to go on from, else float32")
     add_data(parser)
 
     add = parser.add_argument_group("training").add_argument
