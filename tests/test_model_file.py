@@ -181,7 +181,7 @@ def test_numbers_that_float32_cannot_hold_are_refused(path, model, few_digits):
     model.save(path)
     forge(path, tensors={"W1": np.full_like(model.network[0].W, 3e38), "W2": np.full_like(model.network[1].W, 3e38)})
     with pytest.raises(ModelError, match="computes numbers that are not finite"):
-        ssnn.load_model(path).predict(few_digits.test.pixels)
+        ssnn.load_model(path).predict(few_digits.test.pixels, backends.open_backend("numpy"))
 
 
 def test_a_file_that_is_larger_than_memory_is_refused(path):

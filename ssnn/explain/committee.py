@@ -4,6 +4,7 @@ Networks of one shape that learn from the same samples are a stack: `ssnn.networ
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from statistics import fmean, stdev
 
 import numpy as np
@@ -108,14 +109,13 @@ def _train_stack(
     length = backend.piece_length(len(samples), max(layer.W[0].size for layer in stack))
     batch = samples_to_device(backend, standardization, samples, length, Stopwatch())
     network = network_to_device(backend, stack)
+    loop = cache(lambda k: backend.loop(gradients, update, k))  # compiled once for each k
     k = max(1, settings.iterations // PROGRESS_STEPS)
-    done = 0
-    while done < settings.iterations:
+    for done in range(0, settings.iterations, k):
         k = min(k, settings.iterations - done)
-        network, _ = backend.loop(gradients, update, k)(network, *batch, float(settings.learning_rate))
+        network, _ = loop(k)(network, *batch, float(settings.learning_rate))
         backend.synchronize(network)
-        done += k
-        tell(done / settings.iterations)
+        tell((done + k) / settings.iterations)
     on_host = network_to_host(backend, network)
     return [tuple(Layer(layer.W[i], layer.b[i]) for layer in on_host) for i in range(len(seeds))]
 

@@ -102,8 +102,10 @@ def _mislabelled(image: ImageExplanation) -> Finding | None:
     unanimous = 0 in image.votes
     if not (unanimous and image.unlikeness <= 1 and all(n.digit == image.digit for n in nearest)):
         return None
+    networks = sum(image.votes)
+    who = "the network takes it" if networks == 1 else f"all {networks} networks take it"
     text = (
-        f"It is probably mislabelled, or ambiguous: all {sum(image.votes)} networks take it for {a(image.digit)}, its "
+        f"It is probably mislabelled, or ambiguous: {who} for {a(image.digit)}, its "
         f"{len(nearest)} nearest training images are all of {a(image.digit)}, and it is no stranger among them."
     )
     return Finding("mislabelled", text, {"votes": list(image.votes), "unlikeness": image.unlikeness})
@@ -156,7 +158,7 @@ def _close_call(image: ImageExplanation, training: Training) -> Finding | None:
     if abs(image.logit) >= CLOSE and not flips:
         return None
     rank = int(np.searchsorted(training.test_logits, abs(image.logit)))
-    closer = f"{rank} of {len(training.test_logits):,} test images are closer" if rank else "none of them is closer"
+    closer = f"{rank or 'none'} of {len(training.test_logits):,} test images {'are' if rank > 1 else 'is'} closer"
     text = f"It is a close call: its logit is {signed(image.logit)}, and {closer} to 0"
     if networks > 1:
         zero, one = image.votes
