@@ -6,6 +6,7 @@ Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not u
 
 import _thread
 import argparse
+import io
 import os
 import signal
 import sys
@@ -86,6 +87,9 @@ def _streams() -> Iterator[None]:
     """Let nobody trip over standard streams that are closed."""
     with open(os.devnull, "w") as nowhere:
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+                stream.reconfigure(errors="replace")  # what an encoding lacks is no reason to lose the rest
         yield
 
 

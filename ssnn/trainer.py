@@ -224,8 +224,8 @@ def _check_continues(resume: Model, digits: Digits, sha256: str, backend: Backen
         raise UsageError(f"what is asked for contradicts the model to be continued: {'; '.join(contradictions)}")
     if sha256 != resume.data.sha256:
         raise UsageError(
-            f"the model to be continued has learnt from {resume.data.train:,} other images, {resume.data.name} from "
-            f"{resume.data.origin}; these are {len(digits.train):,}, {digits.name} from {digits.origin}"
+            f"the model to be continued has learnt from {resume.data.train:,} other images, {resume.data.name} "
+            f"({resume.data.origin}); these are {len(digits.train):,}, {digits.name} ({digits.origin})"
         )
     if settings.iterations <= len(resume.costs):
         raise UsageError(

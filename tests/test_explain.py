@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -14,6 +16,7 @@ from ssnn.errors import UsageError
 from ssnn.explain.__main__ import main
 from ssnn.explain.analysis import Question, explain, splits, test_image
 from ssnn.explain.committee import more_data
+from ssnn.explain.findings import Training, findings
 from ssnn.explain.records import CurvePoint
 from ssnn.network import Layer
 from ssnn.records import Settings
@@ -79,8 +82,11 @@ def test_the_article_s_failure_is_found(article, mnist_digits):
     assert reason.figures["share"] == pytest.approx(1, abs=1e-6)
     assert reason.figures["usual_logit"] == pytest.approx(-0.1507, abs=1e-4)
     assert "row 2, column 21" in reason.text
-    assert second.findings[0].kind == "other class"
-    assert "far outside" in [finding.kind for finding in second.findings]
+    assert [finding.kind for finding in second.findings] == ["other class", "far outside"]
+    shape = second.findings[1].figures
+    train = mnist_digits.train.pixels
+    assert shape["unlikeness_above_share_of_training"] == np.mean(article.unlikeness(train) < second.unlikeness)
+    assert 0.99 < shape["distance_above_share_of_training"] < 1
 
 
 def test_where_such_pixels_are_left_out_they_are_told_and_not_blamed(mnist_model, mnist_digits):
@@ -160,22 +166,66 @@ def test_other_networks_are_what_their_seeds_give(few_digits, model, name):
     np.testing.assert_allclose(found.curve[-1].error_rates, [one.run.test.error_rate for one in alone])
 
 
-def test_more_data_is_promised_only_beyond_chance():
-    before = CurvePoint(100, (0.02, 0.021, 0.019))
-    assert more_data([before, CurvePoint(400, (0.01, 0.011, 0.009))]).endswith("would still help.")
-    assert more_data([before, CurvePoint(400, (0.01, 0.03, 0.02))]).endswith("would help little.")
-    assert more_data([before]).startswith("There are too few training images")
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ((52, 48, 55, 45), (20, 21, 19, 20, 20), "more images of this kind would still help."),
+        ((20, 21, 19, 20), (52, 48, 55, 45, 50), "more images made it worse, so something else is in the way."),
+        ((30, 31, 29, 30), (25, 26, 24, 25, 25), "so more images of this kind would help little."),
+        ((2, 2, 2, 2), (1, 1, 1, 1, 1), "too few are wrong to tell whether more images would help."),
+        ((0, 0, 0, 0), (0, 0, 0, 0, 0), "too few are wrong to tell whether more images would help."),
+    ],
+)
+def test_more_data_is_promised_only_beyond_chance(before, after, verdict):
+    points = [CurvePoint(n, tuple(k / 2000 for k in wrong)) for n, wrong in ((100, before), (400, after))]
+    assert more_data(points, 2000).endswith(verdict)
+    assert more_data(points[:1], 2000).startswith("There are too few training images")
 
 
-def test_a_terminal_shows_one_screen_per_image(capsys, tmp_path, article, data_dir):
+def test_seeds_that_disagree_and_that_agree_on_an_error_are_told(few_digits, model):
+    wrong = replace(few_digits.test, labels=1 - few_digits.test.labels)
+    digits = replace(few_digits, test=wrong)
+    sure = int(np.argmax(np.abs(model.logits(few_digits.test.pixels))))
+    image = explained(model, digits, sure, train_more=True).images[0]
+    assert image.votes in ((5, 0), (0, 5))
+    assert "seeds agree" in [finding.kind for finding in image.findings]
+    split_vote = findings(replace(image, votes=(3, 2)), 1.0, image.logit, training(digits, model))
+    (disagree,) = (finding for finding in split_vote if finding.kind == "seeds disagree")
+    assert "3 for a 0 and 2 for a 1" in disagree.text
+
+
+def training(digits, model):
+    """What findings are held against, of a network that finds nothing unusual."""
+    everything = np.ones(784, bool)
+    usual = digits.train.pixels[0]
+    return Training(digits.digits, ~everything, usual, everything, np.full(9, 9.0), np.full(9, 9.0), np.full(9, 9.0))
+
+
+def test_a_stopped_model_is_held_against_networks_of_as_many_iterations(few_digits):
+    stopped = fit(few_digits, settings=Settings(iterations=400), stopping=lambda costs: len(costs) >= 20)
+    done = fit(few_digits, settings=Settings(iterations=20))
+    hard = np.argsort(np.abs(done.logits(few_digits.test.pixels)))[:3].tolist()
+    one, other = (explained(model, few_digits, *hard, train_more=True) for model in (stopped, done))
+    assert one.curve == other.curve
+    assert [image.votes for image in one.images] == [image.votes for image in other.images]
+
+
+def test_pictures_without_a_label_are_never_called_mislabelled(few_digits, model):
+    questions = [Question("a picture", pixels) for pixels in few_digits.test.pixels[:30]]
+    found = explain(model, few_digits, backends.open_backend("numpy"), questions, train_more=False)
+    assert "mislabelled" not in {finding.kind for image in found.images for finding in image.findings}
+
+
+def test_a_terminal_shows_one_screen_per_image(capsys, tmp_path, article, data_dir, monkeypatch):
     article.save(tmp_path / "model")
     arguments = ["--model", str(tmp_path / "model"), "--data-dir", str(data_dir), "--quick"]
+    monkeypatch.setenv("COLUMNS", "90")
     assert main(arguments) == 0
     out = capsys.readouterr().out
     first, network = out.split("\ntest image 2031")[0], out[out.index("  neuron   0") :]
-    assert first.startswith("test image 1749: a 0, taken for a 1 (100.00%, logit +271,401,342)\n")
+    assert first.startswith("test image 1749: a 0, taken for a 1 (more than 99.9999 %, logit +271,401,342)\n")
     assert "1. It lights 1 pixel that no training image ever lit: row 2, column 21 (grey value 64)." in first
-    assert all(len(line) <= 100 for line in out.splitlines())
+    assert all(len(line) <= 90 for line in out.splitlines())
     assert len(first.splitlines()) <= 30
     assert network.splitlines()[10].startswith("margins of the test images: 2 below 0, the smallest −271,401,342")
 
@@ -198,6 +248,8 @@ def test_all_figures_as_json_and_for_a_picture_too(capsys, tmp_path, few_digits,
     parts = answer["images"][0]["split"]
     assert math.fsum(parts["pixels"]) + parts["biases"] == pytest.approx(answer["images"][0]["logit"], rel=1e-4)
     assert len(answer["neurons"]) == 10
+    assert answer["training"]["settings"]["iterations"] == 30
+    assert answer["test"]["errors"] == list(model.evaluate(few_digits.test, "numpy").errors)
     assert "test image 0: " in err
 
 
@@ -211,7 +263,13 @@ def test_two_models_are_compared(capsys, tmp_path, article, mnist_model, data_di
     assert "now right, logit +271,401,342 before, −0.15 after" in out
     assert "that no training image ever lit" in out
     assert main([*arguments[:1], str(tmp_path / "b"), *arguments[2:], "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"schema": "ssnn.explain.compare/1", "changed": []}
+    names = [str(tmp_path / "b"), str(tmp_path / "b")]
+    assert json.loads(capsys.readouterr().out) == {
+        "schema": "ssnn.explain.compare/1",
+        "models": names,
+        "digits": [0, 1],
+        "changed": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -224,8 +282,14 @@ def test_two_models_are_compared(capsys, tmp_path, article, mnist_model, data_di
         ("--model {m} --image nowhere.png", 5, "nowhere.png: missing"),
         ("--model {m}.not", 6, "{m}.not: missing"),
         ("--model {m} --html /nowhere/page.html", 2, "/nowhere/page.html cannot be written: there is no folder"),
+        ("--model {m} --html -", 2, "the page goes to a file, not to standard output"),
+        ("--model {m} --json {m}", 2, "{m} is named twice"),
         ("--model {m} --json /", 2, "/ is a folder; name a file"),
-        ("--model {other}", 2, "the model was trained on 100 other images, synthetic of 0 and 1; these are 200,"),
+        (
+            "--model {other}",
+            2,
+            "the model was trained on 100 other images, synthetic of 0 and 1; these are 200,",
+        ),
         ("--compare {m} {turned}", 2, "the models tell different digits apart: 0 and 1, and 1 and 0"),
     ],
 )
@@ -246,10 +310,10 @@ def test_an_image_with_no_reason_gets_its_balance(few_digits, model):
     (image,) = explained(model, few_digits, easiest).images
     if image.findings[0].kind == "balance":
         figures = image.findings[0].figures
-        assert figures["for_one"] + figures["for_zero"] == pytest.approx(image.logit, rel=1e-4)
+        assert math.fsum(figures.values()) == pytest.approx(image.logit, rel=1e-4)
 
 
-def test_a_question_may_be_any_image(few_digits, model):
+def test_a_blank_picture_is_told(few_digits, model):
     found = explain(
         model,
         few_digits,
@@ -258,18 +322,43 @@ def test_a_question_may_be_any_image(few_digits, model):
         train_more=False,
     )
     assert found.images[0].label is None
+    assert [finding.kind for finding in found.images[0].findings] == ["no ink"]
 
 
 def test_data_of_another_model_is_refused(few_digits, model):
     other = Digits("synthetic", "elsewhere", (0, 1), few_digits.test, few_digits.test, 0.0)
-    with pytest.raises(UsageError, match=r"trained on 200 other images, .*; these are 100, synthetic from elsewhere"):
+    with pytest.raises(UsageError, match=r"trained on 200 other images, .*; these are 100, synthetic \(elsewhere\)"):
         explained(model, other)
 
 
-def test_a_missing_extra_is_named_before_anything_is_computed(capsys, monkeypatch, tmp_path):
-    remedy = "what would help: python -m pip install 'ssnn[report]'"
+def test_a_missing_extra_is_named_and_takes_no_text(capsys, monkeypatch, tmp_path, few_digits, model):
+    """Training finds it out before it begins."""
+    monkeypatch.setattr("ssnn.commands.explain.load_data", lambda *_, **__: few_digits)
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    model.save(tmp_path / "model")
+    remedy = "what would help: python -m pip install 'ssnn[report]'"
+    page = ["--html", str(tmp_path / "page.html")]
+    assert main(["--model", str(tmp_path / "model"), "--index", "0", "--quick", *page]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("test image 0: ")
+    assert err == f"ssnn explain: error: the page needs jinja2, which is not installed; {remedy}\n"
     monkeypatch.setattr("ssnn.commands.train.fit", None)
-    for program, arguments in ((main, ["--model", "m"]), (train, ["--data", "synthetic"])):
-        assert program([*arguments, "--html", str(tmp_path / "page.html")]) == 1
-        assert capsys.readouterr().err.endswith(f"error: --html needs jinja2, which is not installed; {remedy}\n")
+    assert train(["--data", "synthetic", *page]) == 1
+    assert capsys.readouterr().err == f"ssnn train: error: the page needs jinja2, which is not installed; {remedy}\n"
+
+
+def test_an_encoding_without_blocks_loses_them_alone(tmp_path, few_digits, model):
+    model.save(tmp_path / "model")
+    program = (
+        "import sys, ssnn\nfrom ssnn.data import Digits, Samples\nfrom ssnn.commands import explain\n"
+        "from ssnn.explain.__main__ import main\n"
+        "d = ssnn.load_data('synthetic')\n"
+        "cut = lambda s, n: Samples(s.pixels[:n], s.labels[:n])\n"
+        "few = Digits('synthetic', 'a test', (0, 1), cut(d.train, 200), cut(d.test, 100), 0.0)\n"
+        "explain.load_data = lambda *_, **__: few\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", program, "--model", tmp_path / "model", "--index", "0", "--quick"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"test image 0: ")

@@ -161,7 +161,7 @@ def test_a_network_too_large_for_a_page_stays_out_of_it(explanation, model, few_
 @pytest.mark.parametrize("library", ["jinja2", "matplotlib"])
 def test_a_missing_library_is_named_with_what_brings_it(library, explanation, model, few_digits, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(SsnnError, match=rf"{library} .*pip install 'ssnn\[report\]'"):
+    with pytest.raises(SsnnError, match=rf"{library}, which is not installed; .*pip install 'ssnn\[report\]'"):
         page.render(explanation, model, few_digits)
 
 

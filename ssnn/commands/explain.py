@@ -15,9 +15,10 @@ from ssnn.backends import Backend
 from ssnn.command import Parser
 from ssnn.commands.arguments import add_backend, add_data, load_data, open_backend
 from ssnn.data import Digits
-from ssnn.errors import SsnnError, UsageError
-from ssnn.explain import text
-from ssnn.explain.analysis import Question, Tell, explain, test_image
+from ssnn.errors import UsageError
+from ssnn.explain import page, text
+from ssnn.explain.analysis import Question, explain, test_image
+from ssnn.explain.committee import Tell
 from ssnn.explain.comparison import changed_sides
 from ssnn.explain.records import Explanation
 from ssnn.files import check_outputs, check_writable, write_json, write_text
@@ -39,25 +40,29 @@ def run(argv: Sequence[str]) -> None:
         check_writable(options.json)
     results = sys.stderr if options.json == "-" else sys.stdout
     models = [model_file.load(path) for path in options.compare or [options.model]]
-    backend = open_backend(options, models[0].dtype)
+    backends = [open_backend(options, model.dtype) for model in models]
     digits = load_data(options, models[0].data.digits, bar=sys.stderr.isatty())
     if options.compare:
-        with _progress() as tell:
-            changed = changed_sides(models, digits, backend, tell)
+        changed = changed_sides(models, digits, backends)
         print(text.changes(changed, options.compare, digits.digits), file=results)
         if options.json is not None:
-            write_json(options.json, {"schema": "ssnn.explain.compare/1", "changed": _plain(changed)})
+            about = {"schema": "ssnn.explain.compare/1", "models": options.compare, "digits": digits.digits}
+            write_json(options.json, about | {"changed": _plain(changed)})
         return
-    (model,) = models
-    questions = [test_image(digits, index) for index in options.index]
+    (model,), (backend,) = models, backends
+    questions = [test_image(digits, index) for index in dict.fromkeys(options.index)]
     questions += [Question(file, pictures.read(file)) for file in options.image]
+    test = model.evaluate(digits.test, backend)
     explanation = explain_wrong(model, digits, backend, questions, train_more=not options.quick)
     for image in explanation.images:
         print(text.image(image, digits.digits), file=results)
-    print(text.network(explanation, digits.digits), file=results, end="")
+    if not questions and len(test.errors) > MOST_IMAGES:
+        print(f"these are the first {MOST_IMAGES} of {len(test.errors):,} wrong test images\n", file=results)
+    print(text.network(explanation, digits.digits), file=results, end="", flush=True)
     if options.json is not None:
         about = {"schema": "ssnn.explain/1", "model": options.model, "data": digits.name, "digits": digits.digits}
-        write_json(options.json, about | _plain(explanation))
+        whole = {"training": model.to_json(), "test": test.to_json()}
+        write_json(options.json, about | whole | _plain(explanation))
     if options.html is not None:
         write_report(options.html, explanation, model, digits)
 
@@ -67,18 +72,13 @@ def check_report(path: str | None) -> None:
 
     Raises
     ------
-    UsageError, SsnnError
-        If the file cannot be written, or the extra `report` is not installed.
+    UsageError
+        If the file cannot be written.
     """
-    if path is None:
-        return
-    check_writable(path)
-    for library in ("jinja2", "matplotlib"):
-        try:
-            __import__(library)
-        except ImportError:
-            remedy = "python -m pip install 'ssnn[report]'"
-            raise SsnnError(f"--html needs {library}, which is not installed; what would help: {remedy}") from None
+    if path == "-":
+        raise UsageError("the page goes to a file, not to standard output")
+    if path is not None:
+        check_writable(path)
 
 
 def explain_wrong(
@@ -93,9 +93,7 @@ def explain_wrong(
 
 def write_report(path: str, explanation: Explanation, model: Model, digits: Digits) -> None:
     """Write the page, and say so."""
-    from ssnn.explain.page import render
-
-    write_text(path, render(explanation, model, digits))
+    write_text(path, page.render(explanation, model, digits))
     print(f"report written to {path}", file=sys.stderr)
 
 
@@ -116,11 +114,21 @@ def _parser() -> Parser:
 
 @contextmanager
 def _progress() -> Iterator[Tell]:
-    """A bar on a terminal."""
-    with tqdm(total=1.0, disable=not sys.stderr.isatty(), leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
+    """A bar on a terminal for what is being trained, a line for each where there is none."""
+    if not sys.stderr.isatty():
+        told = set()
+
+        def tell_line(what: str, share: float) -> None:
+            if what not in told:
+                print(f"training other networks: {what}", file=sys.stderr, flush=True)
+            told.add(what)
+
+        yield tell_line
+        return
+    with tqdm(total=1.0, leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
 
         def tell(what: str, share: float) -> None:
-            bar.set_description(f"other networks: {what}", refresh=False)
+            bar.set_description(f"training other networks: {what}", refresh=False)
             bar.n = share
             bar.refresh()
 

@@ -18,6 +18,7 @@ from ssnn.commands.arguments import add_backend, add_data, load_data, open_backe
 from ssnn.commands.explain import check_report, explain_wrong, write_report
 from ssnn.errors import SsnnError, UsageError
 from ssnn.evaluation import Evaluation
+from ssnn.explain import page
 from ssnn.files import check_outputs, check_writable, write_json
 from ssnn.model import Model
 from ssnn.records import DataSummary, Progress, Report, Run, Settings
@@ -41,6 +42,8 @@ def run(argv: Sequence[str]) -> int:
         if path is not None:
             check_writable(path)
     check_report(options.html)
+    if options.html is not None:
+        page.require()
     if options.save == "-":
         raise UsageError("a model goes to a file, not to standard output")
     if options.checkpoint_every is not None and options.save is None:

@@ -1,6 +1,6 @@
 """The whole explanation of a network: its images, its neurons, its margins, and what more data would bring."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import nan
 
@@ -12,7 +12,7 @@ from ssnn import inference
 from ssnn.backends import Backend
 from ssnn.data import Digits
 from ssnn.errors import UsageError
-from ssnn.explain.committee import learning_curve, more_data, train_others
+from ssnn.explain.committee import Tell, learning_curve, more_data, train_others
 from ssnn.explain.findings import Training, findings
 from ssnn.explain.records import CalibrationBin, Explanation, ImageExplanation, Neuron, Pixels, Split, Values
 from ssnn.explain.split import split
@@ -24,8 +24,6 @@ from ssnn.transfer import network_to_device
 
 BINS = 10
 SAME_DIRECTION = 0.99  # cosine between two neurons' weights from which on one is the double of the other
-
-Tell = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def explain(
     if model.data.sha256 != digits.train.sha256():
         raise UsageError(
             f"the model was trained on {model.data.train:,} other images, {model.data.name} of {model.data.digits[0]} "
-            f"and {model.data.digits[1]}; these are {len(digits.train):,}, {digits.name} from {digits.origin}"
+            f"and {model.data.digits[1]}; these are {len(digits.train):,}, {digits.name} ({digits.origin})"
         )
     others = train_others(digits, model, backend, tell) if train_more else []
     curve = learning_curve(digits, model, others, backend, tell) if train_more else ()
@@ -98,7 +96,7 @@ def explain(
         importance=_importance(model, digits.test.pixels, backend),
         calibration=_calibration(margins["test"] * (2.0 * digits.test.labels - 1), digits.test.labels),
         curve=curve,
-        more_data=more_data(curve) if curve else "",
+        more_data=more_data(curve, len(digits.test)) if curve else "",
     )
 
 
@@ -122,6 +120,7 @@ def _images(
         usual=digits.train.pixels[0],
         kept=np.isin(np.arange(model.pixels), model.standardization.features),
         distances=np.sort(standardised_distances(backend, model.standardization, digits.train.pixels)),
+        unlikenesses=np.sort(model.unlikeness(digits.train.pixels, backend)),
         test_logits=test_logits,
     )
     usual = np.where(training.never_vary, training.usual, rows)

@@ -5,11 +5,11 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
-from ssnn.errors import SsnnError
 from ssnn.explain.records import CalibrationBin, CurvePoint, Values
 
 # Stand-ins, which matplotlib draws with, and the colours of the page, which it cannot know.
@@ -24,6 +24,7 @@ PAGE = {
 WIDTH = 4.9  # inches, at 72 CSS pixels each: the letters are still readable when a phone shrinks it
 BINS = 60
 FAR = 6  # standard deviations from the median; what is beyond counts with the last bar
+VERY_FAR = 3  # times as far: beyond it no bar would be left for the others
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": QUIET,
@@ -82,6 +83,8 @@ def margin_range(train: Values, test: Values) -> tuple[float, float]:
     first, middle, third = np.quantile(values, [0.25, 0.5, 0.75])
     far = FAR * max((third - first) / 1.349, 1e-3)  # 1.349 standard deviations lie between a normal's quartiles
     low, high = max(values.min(), middle - far), min(values.max(), middle + far)
+    if values.min() > middle - VERY_FAR * far:
+        low = values.min()  # how wrong the worst image is shall be seen, if it leaves room for the others
     return float(min(low, -far / BINS)), float(max(high, far / BINS))
 
 
@@ -119,7 +122,7 @@ def learning_curve(points: Sequence[CurvePoint]) -> str:
     """Error rates over the number of training images: every network, their mean, and a standard deviation around it."""
     samples = np.array([point.samples for point in points])
     rates = [100 * np.array(point.error_rates) for point in points]
-    mean, deviation = (np.array([statistic(r) for r in rates]) for statistic in (np.mean, np.std))
+    mean, deviation = (np.array([statistic(r) for r in rates]) for statistic in (fmean, stdev))
     with _drawing("curve", height=3.0) as drawing:
         axes = drawing.subplots()
         low, high = np.maximum(mean - deviation, 0), mean + deviation
@@ -137,17 +140,9 @@ def learning_curve(points: Sequence[CurvePoint]) -> str:
 
 @contextmanager
 def _drawing(name: str, height: float) -> Iterator[Any]:
-    """A figure in our style, with nothing of the user's.
+    """A figure in our style, with nothing of the user's."""
+    from matplotlib import figure, style
 
-    Raises
-    ------
-    SsnnError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib import figure, style
-    except ImportError:
-        raise SsnnError("matplotlib is not installed; what would help: python -m pip install 'ssnn[report]'") from None
     # Matplotlib names what it uses twice, at random unless it has a salt; a page has each name once.
     with style.context(["default", STYLE, {"svg.hashsalt": name}]):
         yield figure.Figure(figsize=(WIDTH, height), layout="constrained")

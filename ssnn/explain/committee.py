@@ -5,6 +5,7 @@ Networks of one shape that learn from the same samples are a stack: `ssnn.networ
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import hypot, sqrt
 from statistics import fmean, stdev
 
 import numpy as np
@@ -16,7 +17,6 @@ from ssnn.inference import logits
 from ssnn.initial import initial_network
 from ssnn.model import Model
 from ssnn.network import Layer, Network, gradients, update
-from ssnn.records import Settings
 from ssnn.standardize import Standardization, fit
 from ssnn.stopwatch import Stopwatch
 from ssnn.trainer import PROGRESS_STEPS
@@ -24,8 +24,9 @@ from ssnn.transfer import network_to_device, network_to_host, samples_to_device
 
 OTHERS = 4  # networks that differ from the model in their seed alone
 SUBSETS, SEEDS = 2, 2  # at each point of the learning curve: random samples, and networks on each
-QUARTERS = 4  # points of the curve below the whole, each with a quarter of the samples of the next
+POINTS, FEWER = 4, 4  # points of the curve below the whole, each with a quarter of the samples of the next
 FEWEST = 30  # samples of a point
+FEW_WRONG = 20  # wrong images at two points below which a halving would not be seen
 
 Tell = Callable[[str, float], None]
 
@@ -33,7 +34,7 @@ Tell = Callable[[str, float], None]
 def train_others(digits: Digits, model: Model, backend: Backend, tell: Tell) -> list[Network]:
     """Networks like the model but for their seeds, as NumPy arrays."""
     seeds = [(model.settings.seed + i) % 2**32 for i in range(1, OTHERS + 1)]
-    return _train_stack(digits.train, model.settings, model.standardization, seeds, backend, _part(tell, "seeds"))
+    return _train_stack(digits.train, model, model.standardization, seeds, backend, _part(tell, "seeds"))
 
 
 def learning_curve(
@@ -41,10 +42,10 @@ def learning_curve(
 ) -> tuple[CurvePoint, ...]:
     """The error rate on the test images by the number of training samples, up to all of them.
 
-    Each network standardises by its own samples; all of a subset start from the model's seed and the next ones.
+    Networks of one subset share its samples and its standardisation; each network has a seed of its own.
     """
     whole = len(digits.train)
-    sizes = [whole // 4**quarter for quarter in range(QUARTERS, 0, -1)]
+    sizes = [whole // FEWER**step for step in range(POINTS, 0, -1)]
     random = np.random.default_rng(model.settings.seed)
     points = []
     for size in (size for size in sizes if size >= FEWEST):
@@ -54,33 +55,37 @@ def learning_curve(
             standardization = fit(samples.pixels, model.settings.constant_features)
             seeds = [(model.settings.seed + subset * SEEDS + i) % 2**32 for i in range(SEEDS)]
             step = _part(tell, f"{size:,} samples, {subset + 1} of {SUBSETS}")
-            networks = _train_stack(samples, model.settings, standardization, seeds, backend, step)
+            networks = _train_stack(samples, model, standardization, seeds, backend, step)
             rates += [_error_rate(network, standardization, digits.test, model, backend) for network in networks]
         points.append(CurvePoint(size, tuple(rates)))
     rates = [_error_rate(n, model.standardization, digits.test, model, backend) for n in (model.network, *others)]
     return (*points, CurvePoint(whole, tuple(rates)))
 
 
-def more_data(curve: Sequence[CurvePoint]) -> str:
-    """Whether more samples would help, from the last two points of a learning curve."""
+def more_data(curve: Sequence[CurvePoint], tested: int) -> str:
+    """Whether more samples would help, from the last two points of a learning curve on so many test images.
+
+    Between two networks the number of wrong images differs by chance, even if neither is better: by about the root of
+    the sum of both numbers (McNemar's test, with no image that both get wrong), and by what the seeds make of it.
+    """
     if len(curve) < 2:
         return "There are too few training images to tell whether more would help."
-    (before, spread_before), (after, spread_after) = ((100 * m, 100 * s) for m, s in map(_mean, curve[-2:]))
+    wrong = [[rate * tested for rate in point.error_rates] for point in curve[-2:]]
+    before, after = map(fmean, wrong)
+    spread = hypot(*(stdev(counts) / sqrt(len(counts)) for counts in wrong))
+    chance = hypot(sqrt(before + after), spread)
     said = (
-        f"From {curve[-2].samples:,} to {curve[-1].samples:,} training images the error rate goes from "
-        f"{before:.3f} ± {spread_before:.3f} % to {after:.3f} ± {spread_after:.3f} % "
-        f"(mean and standard error of {len(curve[-2].error_rates)} and {len(curve[-1].error_rates)} networks)"
+        f"From {curve[-2].samples:,} to {curve[-1].samples:,} training images the wrong test images go from "
+        f"{before:.1f} to {after:.1f} in the mean, {before / tested:.3%} to {after / tested:.3%}; by chance alone it "
+        f"could be {chance:.1f} more or fewer"
     )
-    gain, noise = before - after, np.hypot(spread_before, spread_after)
-    if gain > 2 * noise:
+    if before - after > 2 * chance:
         return f"{said}: more images of this kind would still help."
-    return f"{said}: a gain that is not beyond chance, so more images of this kind would help little."
-
-
-def _mean(point: CurvePoint) -> tuple[float, float]:
-    """The mean error rate and its standard error."""
-    rates = point.error_rates
-    return fmean(rates), stdev(rates) / len(rates) ** 0.5 if len(rates) > 1 else float("inf")
+    if after - before > 2 * chance:
+        return f"{said}: more images made it worse, so something else is in the way."
+    if before + after < FEW_WRONG:
+        return f"{said}: too few are wrong to tell whether more images would help."
+    return f"{said}: no gain beyond chance, so more images of this kind would help little."
 
 
 def _subset(samples: Samples, size: int, random: np.random.Generator) -> Samples:
@@ -94,12 +99,14 @@ def _subset(samples: Samples, size: int, random: np.random.Generator) -> Samples
 
 def _train_stack(
     samples: Samples,
-    settings: Settings,
+    model: Model,
     standardization: Standardization,
     seeds: Sequence[int],
     backend: Backend,
     tell: Callable[[float], None],
 ) -> list[Network]:
+    """Networks of the model's settings, and of as many iterations as it has done, on these samples."""
+    settings, iterations = model.settings, len(model.costs)
     sizes = (samples.pixels.shape[1], *settings.hidden, 1)
     starts = [initial_network(sizes, seed, standardization.features) for seed in seeds]
     stack = tuple(
@@ -110,12 +117,12 @@ def _train_stack(
     batch = samples_to_device(backend, standardization, samples, length, Stopwatch())
     network = network_to_device(backend, stack)
     loop = cache(lambda k: backend.loop(gradients, update, k))  # compiled once for each k
-    k = max(1, settings.iterations // PROGRESS_STEPS)
-    for done in range(0, settings.iterations, k):
-        k = min(k, settings.iterations - done)
+    k = max(1, iterations // PROGRESS_STEPS)
+    for done in range(0, iterations, k):
+        k = min(k, iterations - done)
         network, _ = loop(k)(network, *batch, float(settings.learning_rate))
         backend.synchronize(network)
-        tell((done + k) / settings.iterations)
+        tell((done + k) / iterations)
     on_host = network_to_host(backend, network)
     return [tuple(Layer(layer.W[i], layer.b[i]) for layer in on_host) for i in range(len(seeds))]
 

@@ -8,7 +8,7 @@ import numpy as np
 from ssnn.backends import Backend
 from ssnn.data import Digits
 from ssnn.errors import UsageError
-from ssnn.explain.analysis import Tell, explain, test_image
+from ssnn.explain.analysis import explain, test_image
 from ssnn.explain.records import ImageExplanation
 from ssnn.model import Model
 
@@ -27,8 +27,8 @@ class Change:
     after: ImageExplanation
 
 
-def changed_sides(models: Sequence[Model], digits: Digits, backend: Backend, tell: Tell) -> list[Change]:
-    """Explain the test images on which two models differ.
+def changed_sides(models: Sequence[Model], digits: Digits, backends: Sequence[Backend]) -> list[Change]:
+    """Explain the test images on which two models differ, each on its own backend.
 
     Raises
     ------
@@ -41,7 +41,8 @@ def changed_sides(models: Sequence[Model], digits: Digits, backend: Backend, tel
             f"the models tell different digits apart: {' and '.join(map(str, first.data.digits))}, "
             f"and {' and '.join(map(str, second.data.digits))}"
         )
-    verdicts = [model.predict(digits.test.pixels, backend) for model in models]
+    pairs = list(zip(models, backends, strict=True))
+    verdicts = [model.predict(digits.test.pixels, backend) for model, backend in pairs]
     questions = [test_image(digits, int(index)) for index in np.flatnonzero(verdicts[0] != verdicts[1])]
-    before, after = (explain(model, digits, backend, questions, tell, train_more=False).images for model in models)
+    before, after = (explain(model, digits, backend, questions, train_more=False).images for model, backend in pairs)
     return [Change(*pair) for pair in zip(before, after, strict=True)]

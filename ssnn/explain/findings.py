@@ -29,6 +29,8 @@ class Training:
         Pixels that enter the network.
     distances : float64 array (m,)
         The standardised distance of each training image, sorted.
+    unlikenesses : float64 array (m,)
+        The unlikeness of each training image, sorted.
     test_logits : float64 array
         The size of the logit of each test image, sorted.
     """
@@ -38,6 +40,7 @@ class Training:
     usual: Pixels
     kept: npt.NDArray[np.bool_]
     distances: Values
+    unlikenesses: Values
     test_logits: Values
 
 
@@ -54,20 +57,24 @@ def findings(image: ImageExplanation, distance: float, usual_logit: float, train
         What its logit is if pixels that never vary have their usual value.
     training : Training
     """
-    through = _never_lit(image, usual_logit, training)
+    if not np.any(image.pixels):
+        return (Finding("no ink", "There is no ink on it: whatever the network says of it means nothing.", {}),)
+    lit = _unusual_pixels(image, usual_logit, training)
+    is_reason = lit is not None and lit.kind == "never-lit pixel"
     reasons = [
-        through if through is not None and through.kind == "never-lit pixel" else None,
+        lit if is_reason else None,
         _mislabelled(image),
         _other_class(image),
         _far_outside(image, distance, training),
         _close_call(image, training),
-        through if through is not None and through.kind == "left out pixel" else None,
+        _seeds(image, training),
+        None if is_reason else lit,
     ]
     found = tuple(reason for reason in reasons if reason is not None)
     return found or (_balance(image, training),)
 
 
-def _never_lit(image: ImageExplanation, usual_logit: float, training: Training) -> Finding | None:
+def _unusual_pixels(image: ImageExplanation, usual_logit: float, training: Training) -> Finding | None:
     """Pixels that no training image ever lit, and what came through them."""
     lit = np.flatnonzero(training.never_vary & (image.pixels != training.usual))
     if not len(lit):
@@ -75,16 +82,21 @@ def _never_lit(image: ImageExplanation, usual_logit: float, training: Training) 
     named = ", ".join(_place(pixel, image.pixels) for pixel in lit[:NAMED])
     more = f" and {len(lit) - NAMED} more" if len(lit) > NAMED else ""
     what = f"It lights {counted(len(lit), 'pixel')} that no training image ever lit: {named}{more}"
-    figures = {"pixels": lit.tolist(), "grey_values": image.pixels[lit].tolist()}
-    if not np.any(training.kept[lit]):
-        text = f"{what}. The network leaves such pixels out, so this did not matter."
-        return Finding("left out pixel", text, figures | {"through": 0.0, "share": 0.0})
     through = float(image.split.pixels[lit].sum())
     share = through / image.logit if image.logit else 0.0
-    figures |= {"through": through, "share": share, "usual_logit": usual_logit}
-    if abs(share) < HALF:
-        text = f"{what}. Through it came {signed(through)} of the logit, {signed(image.logit)}."
+    figures = {
+        "pixels": lit.tolist(),
+        "grey_values": image.pixels[lit].tolist(),
+        "through": through,
+        "share": share,
+        "usual_logit": usual_logit,
+    }
+    if not np.any(training.kept[lit]):
+        text = f"{what}. The network leaves such pixels out, so this did not matter."
         return Finding("left out pixel", text, figures)
+    if share < HALF:
+        text = f"{what}. Through it came {signed(through)} of the logit {signed(image.logit)}."
+        return Finding("lit pixel", text, figures)
     text = (
         f"{what}. Such a pixel has a standard deviation of 0, so its input is huge, and its weights never left their "
         f"random start: {signed(through)} of the logit {signed(image.logit)} came through it, {share:.4%}. With it "
@@ -95,18 +107,18 @@ def _never_lit(image: ImageExplanation, usual_logit: float, training: Training) 
 
 def _mislabelled(image: ImageExplanation) -> Finding | None:
     """A wrong verdict that everything supports: then the label may be what is wrong."""
-    own, other = _own_and_other(image)
-    if own is None or image.label == image.digit:
+    if image.label is None or image.label == image.digit:
         return None
+    own, other = _own_and_other(image)
     nearest = sorted((*own, *other), key=lambda neighbour: neighbour.distance)[: len(own)]
-    unanimous = 0 in image.votes
-    if not (unanimous and image.unlikeness <= 1 and all(n.digit == image.digit for n in nearest)):
+    if image.unlikeness > 1 or 0 not in image.votes or any(n.digit != image.digit for n in nearest):
         return None
     networks = sum(image.votes)
     who = "the network takes it" if networks == 1 else f"all {networks} networks take it"
+    digit = a(image.digit)
     text = (
-        f"It is probably mislabelled, or ambiguous: {who} for {a(image.digit)}, its "
-        f"{len(nearest)} nearest training images are all of {a(image.digit)}, and it is no stranger among them."
+        f"It is probably mislabelled, or ambiguous: {who} for {digit}, each of its {len(nearest)} nearest training "
+        f"images is {digit}, and it is an ordinary one."
     )
     return Finding("mislabelled", text, {"votes": list(image.votes), "unlikeness": image.unlikeness})
 
@@ -137,48 +149,73 @@ def _own_and_other(image: ImageExplanation) -> tuple[tuple[Neighbour, ...], tupl
 
 def _far_outside(image: ImageExplanation, distance: float, training: Training) -> Finding | None:
     """More unusual than 99 of 100 training images, in its shape or in the brightness of single pixels."""
-    beyond = float(np.searchsorted(training.distances, distance) / len(training.distances))
     said = []
+    shape, brightness = _rank(image.unlikeness, training.unlikenesses), _rank(distance, training.distances)
     if image.unlikeness > 1:
         said.append(
-            f"its shape is {image.unlikeness:.2f} times as far from what is usual as 99 of 100 training images are"
+            f"its shape is farther from the usual than that of {_all_or_share(shape)}, {image.unlikeness:.2f} times "
+            f"the distance within which 99 % lie"
         )
-    if beyond > 0.99:
-        rank = "all" if beyond == 1 else f"{beyond:.2%}"
-        said.append(f"its standardised distance of {distance:.1f} is above that of {rank} of the training images")
+    if brightness > 0.99:
+        said.append(f"its standardised distance of {distance:.1f} is above that of {_all_or_share(brightness)}")
     if not said:
         return None
-    figures = {"unlikeness": image.unlikeness, "standardised_distance": distance, "above_share_of_training": beyond}
+    figures = {
+        "unlikeness": image.unlikeness,
+        "unlikeness_above_share_of_training": shape,
+        "standardised_distance": distance,
+        "distance_above_share_of_training": brightness,
+    }
     return Finding("far outside", f"It lies far outside the training data: {', and '.join(said)}.", figures)
 
 
+def _rank(value: float, of_training: Values) -> float:
+    """The share of the training images, sorted, that lie below."""
+    return float(np.searchsorted(of_training, value) / len(of_training))
+
+
+def _all_or_share(share: float) -> str:
+    return "all training images" if share == 1 else f"{100 * share:.1f} % of the training images"
+
+
 def _close_call(image: ImageExplanation, training: Training) -> Finding | None:
-    """A logit near 0, or networks that differ in their seeds alone and do not agree."""
-    flips, networks = min(image.votes), sum(image.votes)
-    if abs(image.logit) >= CLOSE and not flips:
+    """A logit near 0."""
+    if abs(image.logit) >= CLOSE:
         return None
     rank = int(np.searchsorted(training.test_logits, abs(image.logit)))
-    closer = f"{rank or 'none'} of {len(training.test_logits):,} test images {'are' if rank > 1 else 'is'} closer"
-    text = f"It is a close call: its logit is {signed(image.logit)}, and {closer} to 0"
-    if networks > 1:
-        zero, one = image.votes
-        text += (
-            f"; of {networks} networks that differ in their seeds alone {zero} "
-            f"{'take' if zero != 1 else 'takes'} it for {a(training.digits[0])} and {one} for {a(training.digits[1])}"
-        )
-    return Finding("close call", f"{text}.", {"logit": image.logit, "closer": rank, "votes": list(image.votes)})
+    closer = f"{rank or 'none'} of {len(training.test_logits):,} test images {'are' if rank > 1 else 'is'} closer to 0"
+    text = f"It is a close call: its logit is {signed(image.logit)}, and {closer}."
+    return Finding("close call", text, {"logit": image.logit, "closer": rank})
+
+
+def _seeds(image: ImageExplanation, training: Training) -> Finding | None:
+    """What networks say that differ in their seeds alone, where they disagree or are wrong together."""
+    networks, figures = sum(image.votes), {"votes": list(image.votes)}
+    if networks == 1:
+        return None
+    if 0 not in image.votes:
+        zero, one = (f"{votes} for {a(digit)}" for votes, digit in zip(image.votes, training.digits, strict=True))
+        text = f"The random start decides: of {networks} networks that differ in their seeds alone, {zero} and {one}."
+        return Finding("seeds disagree", text, figures)
+    if image.label is None or image.label == image.digit:
+        return None
+    text = (
+        f"The random start does not matter: all {networks} networks that differ in their seeds alone take it for "
+        f"{a(image.digit)}."
+    )
+    return Finding("seeds agree", text, figures)
 
 
 def _balance(image: ImageExplanation, training: Training) -> Finding:
     """No single reason: what spoke for either digit."""
-    parts = [*image.split.pixels.tolist(), image.split.biases]
-    for_one, for_zero = sum(p for p in parts if p > 0), sum(p for p in parts if p < 0)
+    parts = image.split.pixels
+    for_one, for_zero = float(parts[parts > 0].sum()), float(parts[parts < 0].sum())
     zero, one = training.digits
     text = (
         f"No single reason stands out: its pixels spoke with {signed(for_one)} for {a(one)} and with "
-        f"{signed(for_zero)} for {a(zero)}, which leaves {signed(image.logit)}."
+        f"{signed(for_zero)} for {a(zero)}, and the biases with {signed(image.split.biases)}."
     )
-    return Finding("balance", text, {"for_one": for_one, "for_zero": for_zero})
+    return Finding("balance", text, {"for_one": for_one, "for_zero": for_zero, "biases": image.split.biases})
 
 
 def _place(pixel: int, pixels: Pixels) -> str:

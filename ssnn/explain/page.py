@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import importlib
 from importlib.resources import files
 from inspect import isfunction
 from typing import TYPE_CHECKING, NamedTuple
@@ -61,6 +62,7 @@ def render(explanation: Explanation, model: Model, digits: Digits) -> str:
     SsnnError
         If jinja2 or matplotlib is not installed.
     """
+    require()
     environment = _environment()
     script = "\n".join(map(_text, SCRIPTS))
     html: str = environment.get_template("report.html.j2").render(
@@ -83,11 +85,25 @@ def render(explanation: Explanation, model: Model, digits: Digits) -> str:
     return html
 
 
+def require() -> None:
+    """Import what the page is made with.
+
+    Raises
+    ------
+    SsnnError
+        If jinja2 or matplotlib is not installed.
+    """
+    for library in ("jinja2", "matplotlib"):
+        try:
+            importlib.import_module(library)
+        except ImportError:
+            remedy = "python -m pip install 'ssnn[report]'"
+            raise SsnnError(f"the page needs {library}, which is not installed; what would help: {remedy}") from None
+
+
 def _environment() -> "Environment":
-    try:
-        import jinja2
-    except ImportError:
-        raise SsnnError("jinja2 is not installed; what would help: python -m pip install 'ssnn[report]'") from None
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ssnn.explain"),
         autoescape=True,

@@ -16,7 +16,10 @@ class Finding:
 
     Attributes
     ----------
-    kind : {"never-lit pixel", "far outside", "other class", "mislabelled", "close call", "left out pixel"}
+    kind : str
+        "never-lit pixel", "mislabelled", "other class", "far outside", "close call", "seeds disagree", "seeds agree",
+        "lit pixel" and "left out pixel", which tell more than they explain, "no ink", or "balance" where nothing
+        stands out.
     text : str
         For people, one sentence or two.
     figures : dict
@@ -93,7 +96,8 @@ class ImageExplanation:
     neighbours : (tuple of Neighbour, tuple of Neighbour)
         The nearest training images of either class, the nearest first.
     votes : (int, int)
-        How many differently seeded networks take it for class 0, for class 1.
+        How many of some networks that differ in their seeds alone, this one among them, take it for class 0, for
+        class 1.
     findings : tuple of Finding
         The most telling first.
     """
@@ -149,7 +153,7 @@ class CurvePoint:
     ----------
     samples : int
     error_rates : tuple of float
-        On the test images, one for each network: each has its own seed and its own random samples.
+        On the test images, one for each network: each has a seed of its own, and several share random samples.
     """
 
     samples: int

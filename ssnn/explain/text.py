@@ -1,16 +1,16 @@
 """An explanation for a terminal: one screen per image, drawn with block characters."""
 
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from textwrap import fill
 
 import numpy as np
 
 from ssnn.explain.comparison import Change
 from ssnn.explain.records import Explanation, ImageExplanation, Pixels, Values
-from ssnn.explain.words import a, counted, signed
+from ssnn.explain.words import a, counted, signed, sureness
 from ssnn.pictures import SIZE
 
-WIDTH = 100
 INK = 64  # the grey value from which on half a block is drawn
 BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 STRONGEST = 3
@@ -20,20 +20,20 @@ def image(explained: ImageExplanation, digits: tuple[int, int]) -> str:
     """One image: itself, what its pixels contributed, and the findings."""
     zero, one = digits
     known = "" if explained.label is None else f"{a(explained.label)}, "
-    sure = max(explained.probability, 1 - explained.probability)
-    title = f"{explained.name}: {known}taken for {a(explained.digit)} ({sure:.2%}, logit {signed(explained.logit)})"
+    verdict = f"taken for {a(explained.digit)} ({sureness(explained.logit)}, logit {signed(explained.logit)})"
     left, right = _picture(explained.pixels), _contributions(explained.split.pixels)
     pictures = "\n".join(f"  {a}   {b}" for a, b in zip(left, right, strict=True))
     legend = f"  {'its ink':<{SIZE}}   + spoke for {a(one)}, - for {a(zero)}, strong ones as ⊕ ⊖"
     reasons = "\n".join(
-        fill(f"{n}. {finding.text}", WIDTH, subsequent_indent="   ") for n, finding in enumerate(explained.findings, 1)
+        fill(f"{number}. {finding.text}", _width(), subsequent_indent="   ")
+        for number, finding in enumerate(explained.findings, start=1)
     )
-    return f"{title}\n\n{pictures}\n{legend}\n\n{reasons}\n{_split(explained)}\n"
+    return f"{explained.name}: {known}{verdict}\n\n{pictures}\n{legend}\n\n{reasons}\n{_split(explained)}\n"
 
 
 def network(explanation: Explanation, digits: tuple[int, int]) -> str:
     """The network as a whole."""
-    lines = []
+    lines = ["neurons of the first hidden layer:"] if explanation.neurons else []
     for neuron in explanation.neurons[:30]:
         marks = ["never on"] * neuron.is_dead + [f"the double of {neuron.double_of}"] * (neuron.double_of is not None)
         weight = "" if neuron.output_weight is None else f", weight {signed(neuron.output_weight)}"
@@ -42,15 +42,18 @@ def network(explanation: Explanation, digits: tuple[int, int]) -> str:
     if hidden := len(explanation.neurons) - 30:
         lines += [f"  and {hidden} more"] * (hidden > 0)
     test = np.sort(explanation.margins["test"])
-    lines += [
-        f"margins of the test images: {int(np.sum(test < 0))} below 0, the smallest {signed(float(test[0]))}, "
-        f"half of them above {signed(float(np.median(test)))}",
-    ]
+    margins = (
+        f"margins of the test images: {int(np.sum(test < 0))} below 0, the smallest {signed(float(test[0]))}, half of "
+        f"them above {signed(float(np.median(test)))}"
+    )
+    lines.append(fill(margins, _width()))
     for point in explanation.curve:
         rates = ", ".join(f"{rate:.3%}" for rate in point.error_rates)
-        lines.append(f"  {point.samples:>7,} training images: {rates} wrong")
+        lines.append(
+            fill(f"  {point.samples:>7,} training images: {rates} wrong", _width(), subsequent_indent=" " * 27)
+        )
     if explanation.more_data:
-        lines.append(fill(explanation.more_data, WIDTH))
+        lines.append(fill(explanation.more_data, _width()))
     return "\n".join(lines) + "\n"
 
 
@@ -76,6 +79,11 @@ def _sign(share: float) -> str:
     return "⊕" if share > 0 else "⊖"
 
 
+def _width() -> int:
+    """Of the terminal, and no line too long to read."""
+    return min(100, get_terminal_size().columns)
+
+
 def _split(explained: ImageExplanation) -> str:
     """The sum that gives the logit."""
     parts = explained.split
@@ -84,8 +92,8 @@ def _split(explained: ImageExplanation) -> str:
     said = (
         f"logit {signed(explained.logit)} = pixels {signed(float(parts.pixels.sum()))} + biases {signed(parts.biases)}"
     )
-    by_neurons = f"; by neurons, the strongest: {named}" if named else ""
-    return fill(said + by_neurons, WIDTH, initial_indent="   ", subsequent_indent="   ")
+    by_neurons = f"; by neurons of the last hidden layer, the strongest: {named}" if named else ""
+    return fill(said + by_neurons, _width(), initial_indent="   ", subsequent_indent="   ")
 
 
 def changes(changed: Sequence[Change], names: Sequence[str], digits: tuple[int, int]) -> str:

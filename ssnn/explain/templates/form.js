@@ -1,4 +1,5 @@
 // A drawing into MNIST's form, as ssnn.pictures does it: crop, fit into the box, centre of mass into the middle.
+// There is no paper here, so ground and specks of dirt are not looked for.
 
 /** To the nearest whole number, a half to the even one, as Python rounds. */
 function rounded(x) {

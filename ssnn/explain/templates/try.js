@@ -43,7 +43,7 @@ const inkOf = (pixels) => (i) => [0, 0, 0, pixels[i]];
 function show(settled) {
   paint(element("image"), inkOf(image));
   const empty = image.every((grey) => grey === 0);
-  element("result").hidden = empty;
+  element("result").hidden = element("verdict").hidden = empty;
   element("hint").hidden = !empty;
   if (empty) {
     paint(element("pixels"), () => [0, 0, 0, 0]);
@@ -64,7 +64,7 @@ function showVerdict({ logit, probability }, settled) {
   element("logit").textContent = signed(logit);
   element("share").style.width = `${100 * probability}%`;
   const unlikeness = network.unlikeness(image);
-  const farther = `${unlikeness.toFixed(1)} times as far away as 99${PERCENT} of the training images are`;
+  const farther = `${unlikeness.toFixed(1)} times the distance within which 99${PERCENT} of the training images lie`;
   const stranger = unlikeness > 1 ? `It is unlike what the network was trained on: ${farther}.` : "";
   element("stranger").textContent = stranger;
   if (!settled) return;
@@ -185,15 +185,17 @@ for (const end of ["pointerup", "pointercancel"]) {
   });
 }
 
-element("clear").addEventListener("click", () => {
+function clear() {
   pen.clearRect(0, 0, canvas.width, canvas.height);
   element("choice").value = "";
   image = new Uint8Array(size * size);
   show(true);
-});
+}
+
+element("clear").addEventListener("click", clear);
 
 element("choice").addEventListener("change", ({ target }) => {
-  if (target.value === "") return;
+  if (target.value === "") return clear();
   // It has MNIST's form already, and goes in as it is.
   image = Uint8Array.from(atob(target.value), (character) => character.charCodeAt(0));
   paint(canvas, inkOf(image));
