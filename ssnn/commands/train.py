@@ -36,18 +36,7 @@ def run(argv: Sequence[str]) -> int:
     if resume is not None or options.preset is not None:
         parser.set_defaults(**_defaults(resume, options.preset))
         options = parser.parse_args(argv)
-    check_outputs([options.json, options.save, options.html], [])
-    check_outputs([options.json, options.html], [options.resume])
-    for path in (options.json, options.save):
-        if path is not None:
-            check_writable(path)
-    check_report(options.html)
-    if options.html is not None:
-        page.require()
-    if options.save == "-":
-        raise UsageError("a model goes to a file, not to standard output")
-    if options.checkpoint_every is not None and options.save is None:
-        raise UsageError("--checkpoint-every needs --save FILE, where to save")
+    _check_outputs(options)
     settings = Settings(
         hidden=() if list(options.hidden) == [0] else tuple(options.hidden),
         learning_rate=options.learning_rate,
@@ -97,6 +86,22 @@ def run(argv: Sequence[str]) -> int:
     if options.html is not None:
         write_report(options.html, explain_wrong(model, digits, backend), model, digits)
     return 0
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse what could not be written in the end, before anything is computed."""
+    check_outputs([options.json, options.save, options.html])
+    check_outputs([options.json, options.html], [options.resume])
+    if options.save == "-":
+        raise UsageError("a model goes to a file, not to standard output")
+    if options.checkpoint_every is not None and options.save is None:
+        raise UsageError("--checkpoint-every needs --save FILE, where to save")
+    for path in (options.json, options.save):
+        if path is not None:
+            check_writable(path)
+    if options.html is not None:
+        check_report(options.html)
+        page.require()
 
 
 def _defaults(resume: Model | None, preset: str | None) -> dict[str, object]:

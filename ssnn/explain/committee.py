@@ -19,8 +19,8 @@ from ssnn.model import Model
 from ssnn.network import Layer, Network, gradients, update
 from ssnn.standardize import Standardization, fit
 from ssnn.stopwatch import Stopwatch
-from ssnn.trainer import PROGRESS_STEPS
-from ssnn.transfer import network_to_device, network_to_host, samples_to_device
+from ssnn.trainer import PROGRESS_STEPS, checked
+from ssnn.transfer import network_to_device, samples_to_device
 
 OTHERS = 4  # networks that differ from the model in their seed alone
 SUBSETS, SEEDS = 2, 2  # at each point of the learning curve: random samples, and networks on each
@@ -56,9 +56,9 @@ def learning_curve(
             seeds = [(model.settings.seed + subset * SEEDS + i) % 2**32 for i in range(SEEDS)]
             step = _part(tell, f"{size:,} samples, {subset + 1} of {SUBSETS}")
             networks = _train_stack(samples, model, standardization, seeds, backend, step)
-            rates += [_error_rate(network, standardization, digits.test, model, backend) for network in networks]
+            rates += [_error_rate(network, standardization, digits.test, backend) for network in networks]
         points.append(CurvePoint(size, tuple(rates)))
-    rates = [_error_rate(n, model.standardization, digits.test, model, backend) for n in (model.network, *others)]
+    rates = [_error_rate(n, model.standardization, digits.test, backend) for n in (model.network, *others)]
     return (*points, CurvePoint(whole, tuple(rates)))
 
 
@@ -123,13 +123,11 @@ def _train_stack(
         network, _ = loop(k)(network, *batch, float(settings.learning_rate))
         backend.synchronize(network)
         tell((done + k) / iterations)
-    on_host = network_to_host(backend, network)
+    on_host = checked(backend, network, model.costs, settings)
     return [tuple(Layer(layer.W[i], layer.b[i]) for layer in on_host) for i in range(len(seeds))]
 
 
-def _error_rate(
-    network: Network, standardization: Standardization, test: Samples, model: Model, backend: Backend
-) -> float:
+def _error_rate(network: Network, standardization: Standardization, test: Samples, backend: Backend) -> float:
     return float(np.mean((logits(backend, network, standardization, test.pixels) > 0) != test.labels))
 
 
