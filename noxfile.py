@@ -65,11 +65,13 @@ def tests(session: nox.Session, backend: str) -> None:
 def tests_extras(session: nox.Session) -> None:
     """The tests of the scikit-learn estimator, the ONNX export and the report, with what they are made for.
 
-    Those in a browser need a Chromium on the machine.
+    Those in a browser need a Chromium on the machine; those of PyTorch's arrays run in its own session.
     """
     install(session, "-e", ".[browser,jax,onnx,report,sklearn,strict,test]", "onnxruntime", "pandas")
     session.run(
         "pytest",
+        "-m",
+        "not torch",
         *(f"tests/test_{part}.py" for part in ("estimator", "evaluation", "explain_browser", "explain_page", "export")),
         *session.posargs,
         env=requiring(session, "jinja2,matplotlib,onnx,onnxruntime,pandas,playwright,sklearn"),

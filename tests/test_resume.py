@@ -171,8 +171,11 @@ def test_a_model_that_cannot_be_saved_takes_no_results(capsys, monkeypatch, tmp_
 
 
 def start(*arguments):
-    """The program as a process that hears Ctrl-C, even where these tests run in the background and do not."""
-    hear = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    """The program as a process that hears all signals, even where these tests run in the background and do not."""
+    hear = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    )
     run = "runpy.run_module('ssnn.train', run_name='__main__', alter_sys=True)"
     command = [sys.executable, "-c", f"{hear}; {run}", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

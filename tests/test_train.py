@@ -230,6 +230,15 @@ def test_ctrl_c_exits_with_130_and_no_traceback(name):
     assert err == "\nssnn train: interrupted\n"
 
 
+@pytest.fixture
+def hearing():
+    """Ctrl-C is heard, even where these tests run in the background and do not hear it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hearing")
 def test_ctrl_c_that_falls_into_the_garbage_collector_is_not_lost():
     @command("test")
     def collect(_):
