@@ -23,7 +23,7 @@ def data(model: Model) -> dict[str, str]:
     """What it was trained and tested on."""
     data = model.data
     return {
-        "Images": f"{data.name}, {data.origin}",
+        "Images": data.name,
         "Digits": f"{data.digits[0]} and {data.digits[1]}",
         "For training": f"{data.train:,}",
         "For testing": f"{data.test:,}",
