@@ -10,6 +10,7 @@ from support import BACKENDS, REQUIRABLE, REQUIRED, open_or_skip, skip
 from ssnn import backends, data
 from ssnn.data import mnist
 from ssnn.model import Model
+from ssnn.records import Settings
 from ssnn.trainer import fit
 
 DATA_DIR = os.environ.get("SSNN_DATA_DIR")
@@ -67,6 +68,12 @@ def mnist_reference(mnist_digits) -> Model:
 def mnist_model(mnist_digits) -> Model:
     """What a default run gives."""
     return fit(mnist_digits)
+
+
+@pytest.fixture(scope="session")
+def article(mnist_digits) -> Model:
+    """What the article's own run gives."""
+    return fit(mnist_digits, backends.open_backend("numpy", dtype="float64"), Settings(constant_features="keep"))
 
 
 @pytest.fixture(scope="session")

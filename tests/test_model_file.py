@@ -212,6 +212,14 @@ def test_where_nothing_can_be_written_is_told(model, tmp_path):
         model.save(tmp_path)
 
 
+def test_whoever_reads_the_old_file_goes_on_reading_it(path, model):
+    before = path.read_bytes()
+    with path.open("rb") as old:
+        replace(model, costs=(1.0,)).save(path)
+        assert old.read() == before
+    assert path.read_bytes() != before
+
+
 def test_what_a_killed_process_left_behind_goes_in_time(path, model):
     old, young = (path.with_name(f".ssnn-part-{name}") for name in ("old", "young"))
     for leftover in (old, young):
