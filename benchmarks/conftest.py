@@ -7,12 +7,13 @@ from functools import cache
 import pytest
 
 from benchmarks.limits import Limits, best, measure_limits
-from ssnn import backends, data, machine
+from ssnn import backends, data
 from ssnn.backends import Backend
 from ssnn.errors import BackendError, UsageError
-from ssnn.measure import iterations_per_call, reference
 from ssnn.network import Network
-from ssnn.records import Settings
+from ssnn.settings import Settings
+from ssnn.system import machine
+from ssnn.timing.trial import iterations_per_call, reference
 
 
 def pytest_benchmark_update_machine_info(machine_info):
@@ -23,7 +24,7 @@ def pytest_benchmark_update_machine_info(machine_info):
 
 @pytest.fixture(scope="session")
 def digits() -> data.Digits:
-    return data.load("auto", os.environ.get("SSNN_DATA_DIR") or None)
+    return data.load_data("auto", os.environ.get("SSNN_DATA_DIR") or None)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssnn import backends, machine
-from ssnn.data.stored import stored
-from ssnn.measure import Measurement, Trial, reference
+from ssnn import backends
+from ssnn.data.memmap import load_memmap
 from ssnn.network import Network
-from ssnn.records import Settings
+from ssnn.settings import Settings
+from ssnn.system import machine
+from ssnn.timing.trial import Measurement, Trial, reference
 
 
 def point(
@@ -15,10 +16,10 @@ def point(
 ) -> Iterator[tuple[Measurement, int]]:
     """The measurement on so many samples in float32, and the peak memory of this process in bytes."""
     backend = backends.open_backend(name)
-    digits = stored(folder, "synthetic", samples)
+    digits = load_memmap(folder, "synthetic", samples)
     yield Trial(backend, digits, settings).measure(expected, rounds=3), machine.peak_memory()
 
 
 def expected(folder: Path, samples: int, settings: Settings) -> Iterator[Network]:
     """What every backend has to agree with."""
-    yield reference(stored(folder, "synthetic", samples), settings)
+    yield reference(load_memmap(folder, "synthetic", samples), settings)

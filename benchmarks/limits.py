@@ -14,7 +14,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ssnn.backends import Backend
-from ssnn.network import Array
+from ssnn.typing import Array
 
 SIDE = 3072  # of the square matrices: large enough for the peak, small enough to be quick
 READ_BYTES = 512 * 2**20  # more than any cache holds

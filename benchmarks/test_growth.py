@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.growth import expected, point
 from ssnn import backends, data
-from ssnn.data.stored import store
-from ssnn.processes import in_a_process
+from ssnn.data.memmap import save_memmap
+from ssnn.system.processes import in_a_process
 
 SAMPLES = (1_000, 10_000, 100_000, 1_000_000)
 HIDDEN = (10, 100, 1_000)
@@ -24,7 +24,7 @@ POINTS = [*((samples, 10) for samples in SAMPLES), *((10_000, hidden) for hidden
 def drawn(tmp_path_factory) -> Path:
     """A folder of synthetic digits, of which a process reads only as many as it needs."""
     folder = tmp_path_factory.mktemp("drawn")
-    store(data.with_samples(data.load("synthetic"), max(SAMPLES)), folder)
+    save_memmap(data.with_samples(data.load_data("synthetic"), max(SAMPLES)), folder)
     return folder
 
 

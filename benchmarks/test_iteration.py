@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ssnn import backends
-from ssnn.measure import Trial
+from ssnn.timing.trial import Trial
 
 HIDDEN = (10, 30, 100, 300)
 ROUNDS = 15  # calls over some seconds, so that one slow second of a shared machine does not decide

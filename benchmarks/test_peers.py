@@ -14,8 +14,8 @@ from benchmarks.test_iteration import HIDDEN, ROUNDS
 from ssnn import backends
 from ssnn.agreement import tolerance
 from ssnn.errors import BackendError
-from ssnn.initial import initial_network
-from ssnn.measure import Trial
+from ssnn.initialization import initial_network
+from ssnn.timing.trial import Trial
 
 
 @pytest.fixture(scope="module")

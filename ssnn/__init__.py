@@ -5,44 +5,66 @@
     >>> model = ssnn.fit(digits, backend="jax", settings=ssnn.Settings(hidden=(30,)))
     >>> model.evaluate(digits.test).error_rate
     >>> model.predict(digits.test.pixels[:5])
-    >>> model.save("model.safetensors")
+    >>> ssnn.save_model(model, "model.safetensors")
     >>> ssnn.load_model("model.safetensors").predict_proba(digits.test.pixels[:5])
 
-Every function says what it takes and gives; nothing here is imported before it is used.
+Each name is imported at its first use.
 """
 
 import importlib
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssnn.backends import available_backends as available_backends
+    from ssnn.backends import open_backend as open_backend
+    from ssnn.data import Dataset as Dataset
+    from ssnn.data import Samples as Samples
+    from ssnn.data import load_data as load_data
+    from ssnn.errors import SsnnError as SsnnError
+    from ssnn.estimator import ShallowNetworkClassifier as ShallowNetworkClassifier
+    from ssnn.model.metrics import Evaluation as Evaluation
+    from ssnn.model.model import Model as Model
+    from ssnn.model.model import TrainedModel as TrainedModel
+    from ssnn.model.onnx_export import export_onnx as export_onnx
+    from ssnn.model.serialization import load_model as load_model
+    from ssnn.model.serialization import save_model as save_model
+    from ssnn.settings import Settings as Settings
+    from ssnn.training.trainer import fit as fit
 
 __version__ = "0.1.0"
 
-_WHERE = {
-    "load_data": "ssnn.data:load",
-    "fit": "ssnn.trainer:fit",
-    "Settings": "ssnn.records:Settings",
-    "available_backends": "ssnn.backends:available",
+_PLACES = {
+    "load_data": "ssnn.data:load_data",
+    "fit": "ssnn.training.trainer:fit",
+    "Settings": "ssnn.settings:Settings",
+    "available_backends": "ssnn.backends:available_backends",
     "open_backend": "ssnn.backends:open_backend",
-    "Digits": "ssnn.data:Digits",
+    "Dataset": "ssnn.data:Dataset",
     "Samples": "ssnn.data:Samples",
-    "Model": "ssnn.model:Model",
-    "Evaluation": "ssnn.evaluation:Evaluation",
-    "load_model": "ssnn.model_file:load",
+    "Model": "ssnn.model.model:Model",
+    "TrainedModel": "ssnn.model.model:TrainedModel",
+    "Evaluation": "ssnn.model.metrics:Evaluation",
+    "save_model": "ssnn.model.serialization:save_model",
+    "load_model": "ssnn.model.serialization:load_model",
+    "export_onnx": "ssnn.model.onnx_export:export_onnx",
     "SsnnError": "ssnn.errors:SsnnError",
 }
-if find_spec("sklearn") is not None:  # what cannot be had is not offered
-    _WHERE["ShallowNetworkClassifier"] = "ssnn.estimator:ShallowNetworkClassifier"
-__all__ = list(_WHERE)
+if find_spec("sklearn") is not None:  # without it the name is not offered
+    _PLACES["ShallowNetworkClassifier"] = "ssnn.estimator:ShallowNetworkClassifier"
+__all__ = list(_PLACES)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "ShallowNetworkClassifier" and name not in _WHERE:
-        raise ImportError("ssnn.ShallowNetworkClassifier needs scikit-learn: python -m pip install 'ssnn[sklearn]'")
-    if name not in _WHERE:
-        raise AttributeError(f"module 'ssnn' has no attribute {name!r}")
-    module, _, attribute = _WHERE[name].partition(":")
-    value = globals()[name] = getattr(importlib.import_module(module), attribute)
-    return value
+if not TYPE_CHECKING:  # a type checker would take every unknown name for Any
+
+    def __getattr__(name: str) -> object:
+        if name == "ShallowNetworkClassifier" and name not in _PLACES:
+            raise ImportError("ssnn.ShallowNetworkClassifier needs scikit-learn: python -m pip install 'ssnn[sklearn]'")
+        if name not in _PLACES:
+            raise AttributeError(f"module 'ssnn' has no attribute {name!r}")
+        module, _, attribute = _PLACES[name].partition(":")
+        value = globals()[name] = getattr(importlib.import_module(module), attribute)
+        return value
 
 
 def __dir__() -> list[str]:

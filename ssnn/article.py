@@ -1,7 +1,8 @@
 """The article's own run: its settings, and the lines that it prints."""
 
-from ssnn.evaluation import Evaluation
-from ssnn.records import Progress, Settings
+from ssnn.model.metrics import Evaluation
+from ssnn.settings import Settings
+from ssnn.training.progress import Progress
 
 SETTINGS = Settings(hidden=(10,), learning_rate=0.5, iterations=500, seed=561, constant_features="keep")
 DTYPE = "float64"

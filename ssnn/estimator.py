@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -15,17 +15,19 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ssnn import inference
 from ssnn.backends import Backend, open_backend
 from ssnn.data import Samples
 from ssnn.errors import DataError, UsageError
-from ssnn.initial import initial_network
-from ssnn.network import Array, Layer, Network, logistic
-from ssnn.records import Settings
-from ssnn.standardize import Standardization, fit_floating, standardize
-from ssnn.standardize import fit as fit_pixels
-from ssnn.stopwatch import Stopwatch
-from ssnn.trainer import checked, descend, prepare
+from ssnn.initialization import initial_network
+from ssnn.model import inference
+from ssnn.network import Layer, Network, logistic
+from ssnn.settings import Settings
+from ssnn.standardize import Standardization, fit_floats, fit_pixels, select, standardize
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training.batch import batch_to_device
+from ssnn.training.loop import Loop
+from ssnn.training.progress import boundaries
+from ssnn.typing import Array
 
 N_ITER_NO_CHANGE = 10  # the default of scikit-learn's own networks
 
@@ -127,18 +129,15 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             raise ValueError("y holds one class only, and two are needed")
         rows = _rows(X)
         try:
-            found = fit_pixels(rows) if rows.dtype == np.uint8 else fit_floating(rows)
+            found = fit_pixels(rows) if rows.dtype == np.uint8 else fit_floats(rows)
         except DataError as error:  # scikit-learn's users expect a ValueError of data that cannot be used
             raise ValueError(str(error)) from error
         start = initial_network((rows.shape[1], *settings.hidden, 1), settings.seed, found.features)
         inputs, on_device = _for_device(rows, found, self.dtype)
         samples, watch = Samples(inputs, labels.astype(np.uint8)), Stopwatch()
-        _, network, batch = prepare(samples, backend, settings, watch, start, on_device)
-        losses: list[float] = []
-        run = descend(backend, network, batch, settings, losses, watch, None if self.tol is None else 1)
-        for reached in run if self.tol is None else _until_it_settles(run, losses, self.tol):
-            network = reached
-        network = checked(backend, network, losses, settings)
+        batch = batch_to_device(backend, on_device, samples, start, watch)
+        loop = Loop(backend, batch, settings.learning_rate, watch)
+        network, losses = self._train(loop, backend.to_device(start), settings.iterations)
         self.standardization_ = found
         self.loss_curve_ = losses
         self.n_iter_ = len(losses)
@@ -189,11 +188,31 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             seed = check_random_state(seed).randint(2**32, dtype=np.uint32)
         return Settings(hidden=tuple(sizes), learning_rate=self.learning_rate, iterations=self.max_iter, seed=seed)
 
+    def _train(self, loop: Loop, start: Network, iterations: int) -> tuple[Network, list[float]]:
+        """All iterations, or with `tol` one by one until the loss has settled; the network as NumPy arrays."""
+        losses: list[float] = []
+        patience = None if self.tol is None else _Patience(self.tol)
+        steps = boundaries(0, iterations, None if patience is None else 1)
+        for reached, costs in loop.iterate(start, steps):
+            network = reached
+            losses += costs.tolist()
+            if patience is not None and patience.is_over(losses[-1]):
+                break
+        else:
+            if patience is not None:
+                warnings.warn(
+                    f"the loss still improved by more than tol={self.tol:g} in one of the last {N_ITER_NO_CHANGE} of "
+                    f"all {len(losses)} iterations; raise max_iter or tol",
+                    ConvergenceWarning,
+                    stacklevel=3,  # the caller of fit
+                )
+        return loop.to_host_finite(network, len(losses)), losses
+
     def _open(self) -> Backend:
         return open_backend(self.backend, dtype=self.dtype)
 
     def _logits(self, X: Array, method: str) -> tuple[Array, npt.NDArray[np.float64]]:
-        """X once it is checked, and the logit of each sample, (m,)."""
+        """X once it is validated, and the logit of each sample, (m,)."""
         check_is_fitted(self, "coefs_")
         X = validate_data(self, X, reset=False)
         fitted = self.coefs_[0]
@@ -209,21 +228,17 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         return X, inference.logits(self._open(), network, on_device, inputs)
 
 
-def _until_it_settles(run: Iterator[Network], losses: Sequence[float], tol: float) -> Iterator[Network]:
-    """A run of single iterations, up to where its loss has stopped improving by more than `tol`."""
-    best, without_change = math.inf, 0
-    for network in run:
-        yield network
-        without_change = without_change + 1 if losses[-1] > best - tol else 0
-        if without_change == N_ITER_NO_CHANGE:
-            return
-        best = min(best, losses[-1])
-    warnings.warn(
-        f"the loss still improved by more than tol={tol:g} in one of the last {N_ITER_NO_CHANGE} of all "
-        f"{len(losses)} iterations; raise max_iter or tol",
-        ConvergenceWarning,
-        stacklevel=3,  # whoever called fit
-    )
+class _Patience:
+    """Counts the iterations in a row whose loss has not come more than `tol` below the best before."""
+
+    def __init__(self, tol: float) -> None:
+        self._tol, self._best, self._without_change = tol, math.inf, 0
+
+    def is_over(self, loss: float) -> bool:
+        """Whether there have been enough of them, this one included."""
+        self._without_change = self._without_change + 1 if loss > self._best - self._tol else 0
+        self._best = min(self._best, loss)
+        return self._without_change == N_ITER_NO_CHANGE
 
 
 def _for_device(
@@ -236,7 +251,8 @@ def _for_device(
     if rows.dtype == np.uint8:
         return rows, standardization
     n = len(standardization.features)
-    X = standardize(rows, standardization.features, standardization.mean, standardization.std)
+    features, mean, std = standardization.arrays
+    X = np.asarray(standardize(select(rows, features), mean, std))
     return X.T.astype(dtype), Standardization(np.arange(n), np.zeros(n), np.ones(n), n_constant=0)
 
 

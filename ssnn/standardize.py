@@ -6,13 +6,14 @@ machine and backend; the transform itself is written in the Array API and runs w
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from ssnn.errors import DataError, UsageError
-from ssnn.network import Array
+from ssnn.typing import Array
 
 CONSTANT_FEATURES = ("drop", "keep")
 ARTICLE_EPSILON = 1e-9  # what the article adds to every std, so that a constant feature does not divide by 0
@@ -38,8 +39,13 @@ class Standardization:
     std: npt.NDArray[np.float64]
     n_constant: int
 
+    @property
+    def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """What `select` and `standardize` need: features, mean and std."""
+        return self.features, self.mean, self.std
 
-def fit(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Standardization:
+
+def fit_pixels(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Standardization:
     """Measure the training images.
 
     Parameters
@@ -77,7 +83,7 @@ def fit(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Stand
     return Standardization(features, mean[features], std[features], n_constant=int(np.sum(~varies)))
 
 
-def fit_floating(rows: npt.NDArray[np.float64]) -> Standardization:
+def fit_floats(rows: npt.NDArray[np.float64]) -> Standardization:
     """Measure samples of any features, (m, n0), not grey values only; those that take one value alone are left out.
 
     Raises
@@ -97,24 +103,32 @@ def fit_floating(rows: npt.NDArray[np.float64]) -> Standardization:
     return Standardization(features[varies], mean[varies], std[varies], n_constant=rows.shape[1] - int(np.sum(varies)))
 
 
-def standardize(pixels: Array, features: Array, mean: Array, std: Array) -> Array:
-    """Raw pixels to the network's inputs, X ← (X - mean) / std.
+def select(pixels: Array, features: Array) -> Array:
+    """Images as rows (m, n0) to samples as columns (n, m), with only the features that enter the network.
+
+    The result is a transposed view of rows: a sample lies in one stretch of memory, which suits both matrix products.
+    """
+    xp = array_namespace(pixels)
+    return xp.take(pixels, features, axis=1).mT
+
+
+def standardize(X: Array, mean: Array, std: Array) -> Array:
+    """Raw features to the network's inputs, X ← (X - mean) / std.
 
     Parameters
     ----------
-    pixels : uint8 array (m, n0)
-    features : int array (n,)
+    X : array (..., n, m)
+        Of any dtype, one sample per column.
     mean, std : floating array (n,)
         Their dtype is that of the result.
 
     Returns
     -------
-    X : array (n, m)
-        A transposed view of rows: one sample lies in one piece of memory, which suits both matrix products.
+    array (..., n, m)
     """
-    xp = array_namespace(pixels)
-    rows = xp.astype(xp.take(pixels, features, axis=1), mean.dtype)
-    return ((rows - mean) / std).T
+    xp = array_namespace(X)
+    mean, std = (xp.expand_dims(values, axis=-1) for values in (mean, std))
+    return (xp.astype(X, mean.dtype) - mean) / std
 
 
 def _sums(pixels: npt.NDArray[np.uint8]) -> tuple[list[int], list[int]]:

@@ -1,17 +1,9 @@
-"""Train the network from a shell: `python -m ssnn.train`, or `ssnn train`."""
+"""`python -m ssnn.train` is the same as `ssnn train`."""
 
-from collections.abc import Sequence
+import sys
 
-from ssnn.command import command, leave
-
-
-@command("ssnn train")
-def main(argv: Sequence[str]) -> int:
-    """Train, once the libraries are loaded: in here, so that Ctrl-C finds no traceback from the start."""
-    from ssnn.commands.train import run
-
-    return run(argv)
-
+from ssnn.__main__ import main
+from ssnn.cli.program import exit_process
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main(["train", *sys.argv[1:]]))

@@ -9,9 +9,9 @@ from support import BACKENDS, REQUIRABLE, REQUIRED, open_or_skip, skip
 
 from ssnn import backends, data
 from ssnn.data import mnist
-from ssnn.model import Model
-from ssnn.records import Settings
-from ssnn.trainer import fit
+from ssnn.model.model import Model
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
 
 DATA_DIR = os.environ.get("SSNN_DATA_DIR")
 
@@ -55,7 +55,7 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def mnist_digits(data_dir) -> data.Digits:
-    return data.load("mnist", data_dir)
+    return data.load_data("mnist", data_dir)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def article(mnist_digits) -> Model:
 @pytest.fixture(scope="session")
 def few_digits() -> data.Digits:
     """300 synthetic images, 100 of them for testing: enough where the numbers only have to be the same."""
-    digits = data.load("synthetic")
+    digits = data.load_data("synthetic")
     train_part, test_part = (
         data.Samples(s.pixels[:n], s.labels[:n]) for s, n in ((digits.train, 200), (digits.test, 100))
     )

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from ssnn.backends import open_backend
-from ssnn.data import Digits
+from ssnn.data import Dataset
 from ssnn.explain.analysis import explain, test_image
 from ssnn.explain.records import CurvePoint, Explanation, Finding
-from ssnn.model import Model
+from ssnn.model.model import Model
 
 
-def example(model: Model, digits: Digits, images: int = 1) -> Explanation:
+def example(model: Model, digits: Dataset, images: int = 1) -> Explanation:
     """The test images that are wrong, or nearly so; votes, curve, a dead neuron, a double and a finding are made up."""
     margins = model.logits(digits.test.pixels) * (2.0 * digits.test.labels - 1)
     questions = [test_image(digits, int(index)) for index in np.argsort(margins)[:images]]

@@ -15,18 +15,18 @@ from support import BACKENDS, import_or_skip, open_or_skip
 
 from ssnn import backends, data
 from ssnn.agreement import disagreement, tolerance
-from ssnn.backends.__main__ import main
-from ssnn.backends.contract import Backend
+from ssnn.backends.base import Backend
 from ssnn.backends.cupy import CupyBackend
 from ssnn.backends.numpy import NumpyBackend
+from ssnn.cli.backends import main
 from ssnn.errors import BackendError, UsageError
-from ssnn.initial import initial_network
+from ssnn.initialization import initial_network
 from ssnn.network import gradients, update
-from ssnn.records import Settings
+from ssnn.settings import Settings
 from ssnn.standardize import Standardization
-from ssnn.stopwatch import Stopwatch
-from ssnn.trainer import fit, prepare
-from ssnn.transfer import network_to_device, network_to_host, samples_to_device
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training.batch import network_to_device, network_to_host, samples_to_device
+from ssnn.training.trainer import fit, prepare
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -132,7 +132,7 @@ def test_cupy_without_a_device_is_told(monkeypatch):
 @pytest.mark.cupy
 def test_the_real_cupy_without_a_device_is_told():
     cupy = import_or_skip("cupy")
-    if cupy.cuda.is_available():
+    if cupy.cuda.is_available_backends():
         pytest.skip("there is a device")
     with pytest.raises(BackendError, match="no CUDA device is visible"):
         backends.open_backend("cupy")
@@ -336,7 +336,7 @@ def test_threads_of_jax_are_set_before_it_starts():
 def test_jax_told_to_use_what_is_not_there_is_not_usable(platform):
     if open_or_skip("jax").device != "cpu":
         pytest.skip("there is a device")
-    code = "from ssnn.backends import available; print([(a.usable, a.reason) for a in available() if a.name == 'jax'])"
+    code = "from ssnn.backends import available; print([(a.usable, a.reason) for a in available_backends() if a.name == 'jax'])"
     assert run_python(code, JAX_PLATFORMS=platform) == "[(False, 'it finds no device')]"
 
 
@@ -426,7 +426,7 @@ def test_a_backend_that_cannot_be_loaded_breaks_no_other(entry_points, target, m
     entry_points(third=target)
     with pytest.raises(BackendError, match=message):
         backends.open_backend("third")
-    *ours, third = backends.available()
+    *ours, third = backends.available_backends()
     assert ours[0].usable
     assert not third.usable
     assert message in third.reason
@@ -434,7 +434,7 @@ def test_a_backend_that_cannot_be_loaded_breaks_no_other(entry_points, target, m
 
 def test_a_backend_that_breaks_when_asked_hides_no_other(entry_points):
     entry_points(third="test_backends:BrokenBackend")
-    *ours, third = backends.available()
+    *ours, third = backends.available_backends()
     assert ours[0].usable
     assert (third.usable, third.reason) == (False, "numpy fails: its driver is gone")
 

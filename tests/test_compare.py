@@ -9,16 +9,17 @@ import time
 
 import psutil
 import pytest
+from ssnn.compare import main
 
-from ssnn import backends, machine
-from ssnn.advice import Turn, advise
+from ssnn import backends
 from ssnn.backends import Description
 from ssnn.backends.numpy import NumpyBackend
-from ssnn.commands import compare as comparison
-from ssnn.compare import main
+from ssnn.cli import compare as comparison
 from ssnn.errors import BackendError, SsnnError
-from ssnn.measure import Measurement
-from ssnn.processes import in_a_process
+from ssnn.system import machine
+from ssnn.system.processes import in_a_process
+from ssnn.timing.recommendation import BreakEven, recommend
+from ssnn.timing.trial import Measurement
 
 QUICK = ["--data", "synthetic", "--samples", "300", "--iterations", "5"]
 
@@ -28,7 +29,7 @@ def test_every_usable_backend_stands_in_the_table(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"300 synthetic digits, float32, on .*, \d+ cores.*", lines[0])
     assert lines[2].split()[:3] == ["hidden", "backend", "device"]
-    usable = {backend.name for backend in backends.available() if backend.usable}
+    usable = {backend.name for backend in backends.available_backends() if backend.usable}
     rows = [line.split() for line in lines[3 : 3 + 2 * len(usable)]]
     assert {(row[0], row[1]) for row in rows} == {(hidden, name) for hidden in "24" for name in usable}
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
@@ -200,35 +201,35 @@ def measurement(name, ms, compile=0.0, hidden=10):
 def test_advice_weighs_compiling_against_iterations():
     """numpy takes 4 ms each, jax 0.5 s and 2 ms each: both are done at the same time after 250."""
     numpy, jax, strict = measurement("numpy", 4), measurement("jax", 2, compile=0.5), measurement("strict", 1)
-    (many,) = advise([numpy, jax, strict], 500)
+    (many,) = recommend([numpy, jax, strict], 500)
     assert (many.backend, many.seconds) == ("jax", pytest.approx(1.5))
-    assert (many.below, many.above) == (Turn("numpy", 250), None)
+    assert (many.below, many.above) == (BreakEven("numpy", 250), None)
     assert str(many) == (
         "For 500 iterations with 10 hidden neurons take jax: 1.50 s from its import on; "
         "below 250 iterations numpy is sooner done."
     )
-    (few,) = advise([numpy, jax, strict], 100)
-    assert (few.backend, few.below, few.above) == ("numpy", None, Turn("jax", 250))
+    (few,) = recommend([numpy, jax, strict], 100)
+    assert (few.backend, few.below, few.above) == ("numpy", None, BreakEven("jax", 250))
     assert str(few).endswith("take numpy: 0.40 s from its import on; above 250 iterations jax is.")
 
 
 def test_advice_counts_the_import():
     slow_to_open = dataclasses.replace(measurement("jax", 2, compile=0.5), opening=1.0)
-    (advice,) = advise([measurement("numpy", 4), slow_to_open], 500)
-    assert (advice.backend, advice.above) == ("numpy", Turn("jax", 750))
+    (advice,) = recommend([measurement("numpy", 4), slow_to_open], 500)
+    assert (advice.backend, advice.above) == ("numpy", BreakEven("jax", 750))
 
 
 def test_nobody_is_advised_to_use_what_is_for_checking():
-    assert advise([measurement("strict", 1)], 500) == []
+    assert recommend([measurement("strict", 1)], 500) == []
 
 
 def test_advice_turns_at_the_nearest_crossing():
     lines = [measurement("a", 10), measurement("b", 4, compile=0.6), measurement("c", 1, compile=3.0)]
-    (advice,) = advise(lines, 200)
-    assert (advice.backend, advice.below, advice.above) == ("b", Turn("a", 100), Turn("c", 800))
+    (advice,) = recommend(lines, 200)
+    assert (advice.backend, advice.below, advice.above) == ("b", BreakEven("a", 100), BreakEven("c", 800))
 
 
 def test_each_size_gets_its_own_advice():
     sizes = [measurement("a", 1), measurement("b", 2), measurement("a", 9, hidden=300), measurement("b", 8, hidden=300)]
-    assert [(a.hidden, a.backend) for a in advise(sizes, 10)] == [((10,), "a"), ((300,), "b")]
-    assert all(dataclasses.asdict(a)["below"] is None for a in advise(sizes, 10))
+    assert [(a.hidden, a.backend) for a in recommend(sizes, 10)] == [((10,), "a"), ((300,), "b")]
+    assert all(dataclasses.asdict(a)["below"] is None for a in recommend(sizes, 10))

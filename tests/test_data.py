@@ -46,7 +46,7 @@ def folder(tmp_path) -> Path:
 
 
 def test_the_digits_wanted_are_selected_in_the_files_order(folder):
-    digits = data.load("mnist", folder)
+    digits = data.load_data("mnist", folder)
     whole = np.frombuffer(image_file(), np.uint8, offset=16).reshape(6, 784)
     np.testing.assert_array_equal(digits.train.pixels, whole[[0, 1, 3, 4]])
     assert digits.train.labels.tolist() == [0, 1, 0, 1]
@@ -58,7 +58,7 @@ def test_the_digits_wanted_are_selected_in_the_files_order(folder):
 
 def test_the_first_digit_named_is_class_0(folder):
     (folder / TEST_LABELS.removesuffix(".gz")).write_bytes(label_file((1, 9, 5)))
-    digits = data.load("mnist", folder, digits=(9, 1))
+    digits = data.load_data("mnist", folder, digits=(9, 1))
     assert digits.train.labels.tolist() == [1, 1, 0]
     assert digits.test.labels.tolist() == [1, 0]
 
@@ -66,12 +66,12 @@ def test_the_first_digit_named_is_class_0(folder):
 @pytest.mark.parametrize("wrong", [(1, 1), (0, 10), (-1, 3), (5,), (0, 1, 1)])
 def test_digits_must_be_two_different_ones(wrong):
     with pytest.raises(UsageError, match="two different ones of 0 … 9"):
-        data.load("synthetic", digits=wrong)
+        data.load_data("synthetic", digits=wrong)
 
 
 def test_an_unknown_source_is_refused():
     with pytest.raises(UsageError, match="'cifar'; choose one of auto, mnist, synthetic"):
-        data.load("cifar")
+        data.load_data("cifar")
 
 
 WRONG_FILES = {
@@ -102,7 +102,7 @@ WRONG_FILES = {
 def test_a_wrong_file_is_an_error_that_names_it_in_every_mode(folder, source, name, content, message):
     (folder / name).write_bytes(content)
     with pytest.raises(DataError, match=message) as error:
-        data.load(source, folder)
+        data.load_data(source, folder)
     assert str(folder / name) in str(error.value)
 
 
@@ -110,14 +110,14 @@ def test_a_wrong_file_is_an_error_that_names_it_in_every_mode(folder, source, na
 def test_a_missing_file_is_an_error_that_names_it(folder, source):
     (folder / LABELS).unlink()
     with pytest.raises(DataError, match=f"{LABELS}: missing"):
-        data.load(source, folder)
+        data.load_data(source, folder)
 
 
 def test_an_unreadable_file_is_an_error_that_names_it(folder):
     (folder / LABELS).unlink()
     (folder / LABELS).mkdir()
     with pytest.raises(DataError, match=f"{LABELS}: cannot be read"):
-        data.load("auto", folder)
+        data.load_data("auto", folder)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,28 +168,28 @@ def test_a_truncated_file_is_refused(tmp_path, compress, draw):
 
 
 def test_without_mnist_auto_draws_digits_and_says_why():
-    digits = data.load("auto")
+    digits = data.load_data("auto")
     assert digits.name == "synthetic"
     assert "because MNIST is not in" in digits.origin
     with pytest.raises(DataError, match=r"MNIST is not in .*--data-dir"):
-        data.load("mnist")
+        data.load_data("mnist")
 
 
 def test_a_folder_without_any_of_the_files_is_named(tmp_path):
     with pytest.raises(DataError, match=f"MNIST is not in {tmp_path} or "):
-        data.load("mnist", tmp_path)
+        data.load_data("mnist", tmp_path)
 
 
 def test_other_digits_than_0_and_1_need_mnist():
     with pytest.raises(DataError, match="synthetic digits are 0 and 1 only, not 3 and 8"):
-        data.load("auto", digits=(3, 8))
+        data.load_data("auto", digits=(3, 8))
 
 
 def test_synthetic_digits_have_mnist_s_counts():
-    digits = data.load("synthetic")
+    digits = data.load_data("synthetic")
     assert np.bincount(digits.train.labels).tolist() == [5923, 6742]
     assert np.bincount(digits.test.labels).tolist() == [980, 1135]
-    swapped = data.load("synthetic", digits=(1, 0))
+    swapped = data.load_data("synthetic", digits=(1, 0))
     np.testing.assert_array_equal(swapped.train.labels, 1 - digits.train.labels)
     np.testing.assert_array_equal(swapped.train.pixels, digits.train.pixels)
 
@@ -231,25 +231,25 @@ def test_mnist_is_downloaded_once_from_a_mirror_that_has_it(data_dir, serve, cac
     shutil.copytree(data_dir, damaged)
     (damaged / LABELS).write_bytes((data_dir / LABELS).read_bytes()[:-1])
     monkeypatch.setattr(mnist, "MIRRORS", (serve(nothing), serve(damaged), serve(data_dir)))
-    downloaded = data.load("auto")
+    downloaded = data.load_data("auto")
     assert downloaded.name == "mnist"
     assert downloaded.origin == str(cache)
     assert sorted(path.name for path in cache.iterdir()) == sorted(mnist.FILES)
     monkeypatch.setattr(mnist, "MIRRORS", ())
-    np.testing.assert_array_equal(data.load("auto").train.pixels, data.load("mnist", data_dir).train.pixels)
+    np.testing.assert_array_equal(data.load_data("auto").train.pixels, data.load_data("mnist", data_dir).train.pixels)
 
 
 def test_a_download_that_fails_leaves_nothing_behind(folder, serve, cache, monkeypatch):
     monkeypatch.setattr(mnist, "MIRRORS", (serve(folder),))
     with pytest.raises(DataError, match=r"127.0.0.1.*wrong SHA-256"):
-        data.load("mnist")
+        data.load_data("mnist")
     assert list(cache.iterdir()) == []
 
 
 def test_a_mirror_that_refuses_is_told(serve, tmp_path, monkeypatch):
     monkeypatch.setattr(mnist, "MIRRORS", (serve(tmp_path), "http://127.0.0.1:9/"))
     with pytest.raises(DataError, match=r"HTTP status 404.*127.0.0.1:9: no connection"):
-        data.load("mnist")
+        data.load_data("mnist")
 
 
 def test_a_cache_that_cannot_be_written_is_told(folder, serve, cache, monkeypatch):
@@ -257,7 +257,7 @@ def test_a_cache_that_cannot_be_written_is_told(folder, serve, cache, monkeypatc
     cache.write_text("in the way")
     monkeypatch.setattr(mnist, "MIRRORS", (serve(folder),))
     with pytest.raises(DataError, match=rf"{cache} cannot be written \(\w.*"):
-        data.load("mnist")
+        data.load_data("mnist")
 
 
 @pytest.mark.parametrize("source", ["mnist", "auto"])
@@ -265,7 +265,7 @@ def test_a_damaged_file_in_the_cache_is_an_error(cache, source):
     cache.mkdir(parents=True)
     (cache / LABELS).write_bytes(gzip.compress(label_file()))
     with pytest.raises(DataError, match=f"{cache / LABELS}: damaged.*delete it"):
-        data.load(source)
+        data.load_data(source)
 
 
 def test_a_mirror_that_never_answers_is_given_up(monkeypatch):
@@ -282,5 +282,5 @@ def test_a_mirror_that_never_answers_is_given_up(monkeypatch):
     monkeypatch.setattr(mnist, "CONNECT_SECONDS", 0.05)
     monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:9/",))
     with pytest.raises(DataError, match="no answer in 0 s"):
-        data.load("mnist")
+        data.load_data("mnist")
     over.set()

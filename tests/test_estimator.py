@@ -25,8 +25,8 @@ from ssnn import ShallowNetworkClassifier, backends
 from ssnn.agreement import disagreement, tolerance
 from ssnn.errors import TrainingError
 from ssnn.network import Layer
-from ssnn.records import Settings
-from ssnn.trainer import fit
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
 
 CHECKED = [
     ShallowNetworkClassifier(max_iter=50),

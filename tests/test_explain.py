@@ -6,15 +6,15 @@ import pytest
 from support import BACKENDS, import_or_skip, open_or_skip
 
 from ssnn import backends
-from ssnn.data import Digits, Samples
+from ssnn.data import Dataset, Samples
 from ssnn.errors import UsageError
 from ssnn.explain.analysis import Question, explain, splits, test_image
-from ssnn.explain.committee import more_data
+from ssnn.explain.ensemble import more_data
 from ssnn.explain.findings import Training, findings
 from ssnn.explain.records import CurvePoint
 from ssnn.network import Layer
-from ssnn.records import Settings
-from ssnn.trainer import fit
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
 
 test_image.__test__ = False
 
@@ -73,7 +73,9 @@ def test_the_article_s_failure_is_found(article, mnist_digits):
     assert [finding.kind for finding in second.findings] == ["other class", "far outside"]
     shape = second.findings[1].figures
     train = mnist_digits.train.pixels
-    assert shape["unlikeness_above_share_of_training"] == np.mean(article.unlikeness(train) < second.unlikeness)
+    assert shape["novelty_score_above_share_of_training"] == np.mean(
+        article.novelty_score(train) < second.novelty_score
+    )
     assert 0.99 < shape["distance_above_share_of_training"] < 1
 
 
@@ -186,7 +188,7 @@ def training(digits, model):
     """What findings are held against, of a network that finds nothing unusual."""
     everything = np.ones(784, bool)
     usual = digits.train.pixels[0]
-    return Training(digits.digits, ~everything, usual, everything, np.full(9, 9.0), np.full(9, 9.0), np.full(9, 9.0))
+    return Training(digits.classes, ~everything, usual, everything, np.full(9, 9.0), np.full(9, 9.0), np.full(9, 9.0))
 
 
 def test_a_stopped_model_is_held_against_networks_of_as_many_iterations(few_digits):
@@ -226,6 +228,6 @@ def test_a_blank_picture_is_told(few_digits, model):
 
 
 def test_data_of_another_model_is_refused(few_digits, model):
-    other = Digits("synthetic", "elsewhere", (0, 1), few_digits.test, few_digits.test, 0.0)
+    other = Dataset("synthetic", "elsewhere", (0, 1), few_digits.test, few_digits.test, 0.0)
     with pytest.raises(UsageError, match=r"trained on 200 other images, .*; these are 100, synthetic \(elsewhere\)"):
         explained(model, other)

@@ -9,11 +9,12 @@ import pytest
 from explanations import example
 from support import import_or_skip, skip
 
-from ssnn import backends, pictures
+from ssnn import backends
+from ssnn.data import pictures
 from ssnn.explain import page
 from ssnn.explain.analysis import splits
-from ssnn.records import Settings
-from ssnn.trainer import fit
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -146,7 +147,7 @@ def assert_same_arithmetic(opened, model, digits):
     for row, expected in zip(rows[:5], splits(model, rows[:5], numpy), strict=True):
         found = opened.evaluate(
             "(row) => { const said = ssnn.network.explain(row);"
-            " return { ...said, pixels: [...said.pixels], far: ssnn.network.unlikeness(row) }; }",
+            " return { ...said, pixels: [...said.pixels], far: ssnn.network.novelty_score(row) }; }",
             row.tolist(),
         )
         np.testing.assert_allclose(found["pixels"], expected.pixels, atol=1e-4)
@@ -154,7 +155,7 @@ def assert_same_arithmetic(opened, model, digits):
         assert found["biases"] == pytest.approx(expected.biases, abs=1e-4)
         assert found["outputBias"] == pytest.approx(expected.output_bias)
         assert found["on"][-1:] == ([expected.on.tolist()] if len(model.network) > 1 else [])
-        assert found["far"] == pytest.approx(model.unlikeness(row[None])[0], rel=1e-3, abs=1e-3)
+        assert found["far"] == pytest.approx(model.novelty_score(row[None])[0], rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
-
 from ssnn.explain.__main__ import main
+
 from ssnn.explain.analysis import test_image
-from ssnn.records import Settings
+from ssnn.settings import Settings
 from ssnn.train import main as train
-from ssnn.trainer import fit
+from ssnn.training.trainer import fit
 
 test_image.__test__ = False
 

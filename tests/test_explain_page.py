@@ -16,10 +16,10 @@ from PIL import Image
 from support import import_or_skip
 
 from ssnn.errors import SsnnError
-from ssnn.explain import charts, embedded, page, thumbnails, words
-from ssnn.explain.records import Split
-from ssnn.records import Settings
-from ssnn.trainer import fit
+from ssnn.explain import charts, formatting, page, page_data, thumbnails
+from ssnn.explain.records import Attribution
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
 
 
 class Read(HTMLParser):
@@ -117,7 +117,7 @@ def test_figures_and_findings_stand_in_the_text(html, explanation, model, few_di
     assert f"{wrong or 'None'} of 100 test images wrong." in text
     for image in explanation.images:
         assert plain(page.heading(image)) in text
-        assert f"{words.signed(image.split.pixels.sum())} from the pixels" in text
+        assert f"{formatting.signed(image.attribution.pixels.sum())} from the pixels" in text
         assert "5 nearest training images are of the <other> class" in text  # so escaped in HTML
     assert "1 of 10 neurons dead, which means on for no training image; 1 a double of another" in text
     assert explanation.more_data in text
@@ -152,7 +152,7 @@ def test_some_of_the_wrong_images_are_said_to_be_some(explanation, model, few_di
 
 
 def test_a_network_too_large_for_a_page_stays_out_of_it(explanation, model, few_digits, monkeypatch):
-    monkeypatch.setattr(embedded, "MOST_BYTES", 1000)
+    monkeypatch.setattr(page_data, "MOST_BYTES", 1000)
     html = page.render(explanation, model, few_digits)
     assert "too large to be carried in a page" in html
     assert "<script" not in html
@@ -171,7 +171,7 @@ def test_nothing_heavy_is_imported_before_it_is_used():
 
 
 def test_the_network_in_the_page_is_the_trained_one(model):
-    carried = embedded.network(model)
+    carried = page_data.network(model)
     for layer, expected in zip(carried["layers"], model.network, strict=True):
         for name in ("W", "b"):
             values = np.frombuffer(base64.b64decode(layer[name]["base64"]), "<f4").reshape(layer[name]["shape"])
@@ -209,7 +209,7 @@ def test_the_outline_goes_once_around_the_ink():
 
 def test_of_many_neurons_the_strongest_are_shown_and_the_others_added_up():
     contributions = np.linspace(-1, 2, 30)
-    rows = page.bars(Split(np.zeros(784), 0.0, contributions, contributions != 0, 0.25))
+    rows = page.bars(Attribution(np.zeros(784), 0.0, contributions, contributions != 0, 0.25))
     assert len(rows) == page.BARS + 2
     assert rows[0].name == "neuron 29"
     assert sum(row.value for row in rows) == pytest.approx(contributions.sum() + 0.25)
@@ -232,18 +232,18 @@ def test_one_image_far_out_does_not_squeeze_the_others():
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (words.signed(-3.456), "−3.46"),
-        (words.signed(0.001), "0.00"),
-        (words.signed(271401342.0), "+271,401,342"),
-        (words.rate(0.0), "0.0 %"),
-        (words.rate(1 / 2115), "0.047 %"),
-        (words.rate(0.5), "50.0 %"),
-        (words.sureness(0.0), "50.0 %"),
-        (words.sureness(-8.0), "99.97 %"),
-        (words.sureness(40.0), "more than 99.9999 %"),
-        (words.counted(1, "image"), "1 image"),
-        (words.counted(2115, "image"), "2,115 images"),
-        (words.a(8), "an 8"),
+        (formatting.signed(-3.456), "−3.46"),
+        (formatting.signed(0.001), "0.00"),
+        (formatting.signed(271401342.0), "+271,401,342"),
+        (formatting.rate(0.0), "0.0 %"),
+        (formatting.rate(1 / 2115), "0.047 %"),
+        (formatting.rate(0.5), "50.0 %"),
+        (formatting.sureness(0.0), "50.0 %"),
+        (formatting.sureness(-8.0), "99.97 %"),
+        (formatting.sureness(40.0), "more than 99.9999 %"),
+        (formatting.counted(1, "image"), "1 image"),
+        (formatting.counted(2115, "image"), "2,115 images"),
+        (formatting.a(8), "an 8"),
     ],
 )
 def test_numbers_are_said_as_people_say_them(said, expected):

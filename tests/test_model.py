@@ -7,10 +7,10 @@ import pytest
 from support import BACKENDS, open_or_skip
 
 import ssnn
-from ssnn import inference
 from ssnn.errors import BackendError, UsageError
-from ssnn.records import Settings
-from ssnn.trainer import fit
+from ssnn.model import inference
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_images_may_be_square_many_or_none(few_digits, model):
     ],
 )
 def test_what_is_no_image_is_refused(model, images, message):
-    for method in (model.predict, model.predict_proba, model.unlikeness):
+    for method in (model.predict, model.predict_proba, model.novelty_score):
         with pytest.raises(UsageError, match=message):
             method(images)
 
@@ -79,7 +79,7 @@ def test_many_images_take_no_more_memory_than_a_block(model):
     def peak(images):
         tracemalloc.start()
         model.logits(images)
-        model.unlikeness(images)
+        model.novelty_score(images)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

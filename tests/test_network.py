@@ -6,7 +6,7 @@ from support import BACKENDS, import_or_skip, in_one_piece, open_or_skip, step
 
 from ssnn.agreement import disagreement, tolerance
 from ssnn.network import Layer, cost, forward, gradients, logistic, update
-from ssnn.transfer import network_to_device, network_to_host
+from ssnn.training.batch import network_to_device, network_to_host
 
 SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
 M = 20

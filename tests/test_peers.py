@@ -27,7 +27,7 @@ from benchmarks.peers.peer import INSTALL
 from ssnn.agreement import disagreement, tolerance
 from ssnn.backends.jax import JaxBackend
 from ssnn.errors import BackendError, DisagreementError
-from ssnn.initial import initial_network
+from ssnn.initialization import initial_network
 from ssnn.network import Layer
 from ssnn.standardize import fit, standardize
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from ssnn.data.pictures import normalized, read
 from ssnn.errors import DataError
 from ssnn.network import forward
-from ssnn.pictures import normalized, read
 from ssnn.standardize import standardize
 
 WIDTH, HEIGHT = 160, 200  # of a sheet

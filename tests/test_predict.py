@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-
-import ssnn
 from ssnn.evaluate import main as evaluate
 from ssnn.predict import main as predict
-from ssnn.records import Settings
-from ssnn.trainer import fit
+
+import ssnn
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
 
 
 def idx_file(path, pixels, side=28, magic=0x803):
@@ -43,7 +43,7 @@ def test_the_images_of_an_idx_file_are_told_one_by_one(tmp_path, few_digits, mod
     file = idx_file(tmp_path / name, pixels)
     assert predict([*saved, file]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["image", "digit", "probability", "unlikeness"]
+    assert head.split() == ["image", "digit", "probability", "novelty_score"]
     assert [line.split()[:2] for line in lines] == [
         [f"{file}[{i}]", str(d)] for i, d in enumerate(model.predict(pixels))
     ]
@@ -52,7 +52,7 @@ def test_the_images_of_an_idx_file_are_told_one_by_one(tmp_path, few_digits, mod
     assert json.loads(out)["schema"] == "ssnn.predict/1"
     assert json.loads(out)["predictions"] == answers(out)
     np.testing.assert_allclose([a["probability"] for a in answers(out)], model.predict_proba(pixels).max(axis=1))
-    np.testing.assert_allclose([a["unlikeness"] for a in answers(out)], model.unlikeness(pixels))
+    np.testing.assert_allclose([a["novelty_score"] for a in answers(out)], model.novelty_score(pixels))
 
 
 def test_blocks_are_seamless(tmp_path, few_digits, model, saved, capsys, monkeypatch):

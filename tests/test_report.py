@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from support import import_or_skip
 
-from benchmarks import page, records, report, rows
-from benchmarks.charts import spread
+from benchmarks.report import __main__, page, results, rows
+from benchmarks.report.charts import spread
 from ssnn.errors import DataError, UsageError
 
 README = "# a project\r\n\nbefore\n<!-- benchmarks: begin -->\nold\n<!-- benchmarks: end -->\nafter"
@@ -132,14 +132,14 @@ def write(checkout):
     import_or_skip("matplotlib")
 
     def write(*arguments):
-        assert report.main([*arguments, "--output", str(checkout)]) == 0
+        assert __main__.main([*arguments, "--output", str(checkout)]) == 0
         return {path.relative_to(checkout): path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
 
     return write
 
 
 def page_of(*paths):
-    return page.page([records.read(path) for path in paths], {})
+    return page.page([results.read(path) for path in paths], {})
 
 
 def tables(text):
@@ -163,7 +163,7 @@ def test_names_are_moved_apart_no_more_than_needed():
 
 
 def test_the_summary_sets_our_best_against_the_fastest_peer_and_the_limit(files):
-    text = page.summary([records.read(files[0])], {})
+    text = page.summary([results.read(files[0])], {})
     assert tables(text) == [
         [
             ["neurons", "ssnn's best", "ms", "fastest peer", "ms", "÷ peer", "÷ limit"],
@@ -177,7 +177,7 @@ def test_the_summary_sets_our_best_against_the_fastest_peer_and_the_limit(files)
 
 
 def test_headlines_are_ratios_of_known_rows(files):
-    assert page.headlines(records.read(files[0])) == [
+    assert page.headlines(results.read(files[0])) == [
         (
             "one iteration, 10 hidden neurons: ssnn numpy in float32 ÷ the article's program",
             "0.12 (6.00 ms ÷ 48.0 ms)",
@@ -278,8 +278,8 @@ def test_running_twice_gives_the_same_bytes(files, write):
 
 def test_without_matplotlib_one_line_says_what_to_install(files, checkout, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert report.main([*files, "--output", str(checkout)]) == 3
-    assert_one_line(capsys, 'pip install -e ".[report]"')
+    assert __main__.main([*files, "--output", str(checkout)]) == 3
+    assert_one_line(capsys, 'pip install -e ".[__main__]"')
     assert_untouched(checkout)
 
 
@@ -313,32 +313,32 @@ def test_a_file_that_is_no_result_is_named_and_nothing_written(content, why, fil
     if content is not None:
         path.write_bytes(content.encode("latin-1"))
     with pytest.raises(DataError):
-        records.read(str(path))
-    assert report.main([files[0], str(path), "--output", str(checkout)]) == 5
+        results.read(str(path))
+    assert __main__.main([files[0], str(path), "--output", str(checkout)]) == 5
     line = assert_one_line(capsys, why)
     assert str(path) in line
     assert_untouched(checkout)
 
 
-@pytest.mark.parametrize("readme", [None, "no markers", README + README, f"{report.END}{report.BEGIN}"])
+@pytest.mark.parametrize("readme", [None, "no markers", README + README, f"{__main__.END}{__main__.BEGIN}"])
 def test_a_readme_without_its_markers_is_refused(readme, tmp_path):
     path = tmp_path / "README.md"
     if readme is not None:
         path.write_text(readme)
     with pytest.raises(UsageError, match=re.escape(str(path))):
-        report.insert(path, "text")
+        __main__.insert(path, "text")
 
 
 def test_the_page_cannot_be_written_where_a_file_is_in_the_way(files, checkout, capsys):
     import_or_skip("matplotlib")
     (checkout / "benchmarks").write_text("")
-    assert report.main([*files, "--output", str(checkout)]) == 1
+    assert __main__.main([*files, "--output", str(checkout)]) == 1
     assert_one_line(capsys, "benchmarks")
     assert (checkout / "README.md").read_bytes() == README.encode()
 
 
 def test_two_files_of_one_name_would_share_their_charts(files, checkout, capsys):
-    assert report.main([files[0], files[0], "--output", str(checkout)]) == 2
+    assert __main__.main([files[0], files[0], "--output", str(checkout)]) == 2
     assert_one_line(capsys, "two files are named fast")
     assert_untouched(checkout)
 

@@ -17,9 +17,9 @@ import ssnn
 from ssnn import backends
 from ssnn.agreement import disagreement, tolerance
 from ssnn.errors import TrainingError, UsageError
-from ssnn.records import Settings
+from ssnn.settings import Settings
 from ssnn.train import main
-from ssnn.trainer import fit
+from ssnn.training.trainer import fit
 
 SETTINGS = Settings(hidden=(6, 4), iterations=50)
 QUICK = ["--data", "synthetic", "--iterations", "40", "--hidden", "3"]

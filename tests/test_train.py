@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import BACKENDS, open_or_skip
 
-from ssnn.command import command
+from ssnn.cli.program import command
 from ssnn.train import main
 
 QUICK = ["--data", "synthetic", "--iterations", "20"]

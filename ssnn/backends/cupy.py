@@ -2,17 +2,41 @@
 
 import operator
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Backend, Options
-from ssnn.backends.pieces import Array
+from ssnn.backends.accumulation import Accumulation
+from ssnn.backends.base import Backend, Program
+from ssnn.backends.options import Description, Options
 from ssnn.errors import BackendError
+from ssnn.typing import Array, Gradients, Tree, Update
+
+
+class CupyProgram(Program):
+    """CuPy compiles each kernel at its first use, so to compile is to run once and drop the result."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        config: Callable[[], AbstractContextManager[None]],
+        rehearsal: Callable[..., Any] | None = None,
+    ) -> None:
+        """`rehearsal` uses the same kernels as the function in less time."""
+        super().__init__(function, config)
+        self._rehearsal = rehearsal or function
+
+    def compile(self, *arguments: Any) -> None:
+        import cupy
+
+        with self.config():
+            self._rehearsal(*arguments)
+            cupy.cuda.get_current_stream().synchronize()
 
 
 class CupyBackend(Backend):
@@ -31,7 +55,7 @@ class CupyBackend(Backend):
         self._check_cublas()
 
     @classmethod
-    def install(cls) -> str:
+    def install_command(cls) -> str:
         return nvidia.remedy('python -m pip install "cupy-cuda{cuda}x[ctk]"')
 
     @classmethod
@@ -43,20 +67,14 @@ class CupyBackend(Backend):
         return tuple(f"cuda:{index}" for index in range(cupy.cuda.runtime.getDeviceCount()))
 
     @classmethod
-    def lacks(cls) -> tuple[str, str] | None:
+    def missing(cls) -> tuple[str, str] | None:
         return None if cls.devices() else (nvidia.NO_DEVICE, nvidia.NEEDS_DEVICE)
 
     def asarray(self, array: npt.NDArray[Any]) -> Array:
         import cupy
 
-        with self.scope():
+        with self.library_config():
             return cupy.asarray(array)
-
-    def allocate(self, pieces: int, features: int, samples: int) -> Array:
-        import cupy
-
-        with self.scope():
-            return cupy.empty((pieces, samples, features), self.dtype).mT
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         import cupy
@@ -64,15 +82,30 @@ class CupyBackend(Backend):
         host: npt.NDArray[Any] = cupy.asnumpy(array)
         return host
 
-    def device_name(self) -> str:
+    def describe(self) -> Description:
         import cupy
 
-        return f"{self.device} ({cupy.cuda.runtime.getDeviceProperties(self._index)['name'].decode()})"
+        model = cupy.cuda.runtime.getDeviceProperties(self._index)["name"].decode()
+        return replace(super().describe(), device=f"{self.device} ({model})")
 
-    def synchronize(self, values: Any) -> None:
+    def synchronize(self, tree: Tree) -> None:
         import cupy
 
         cupy.cuda.Device(self._index).synchronize()
+
+    @contextmanager
+    def library_config(self) -> Iterator[None]:
+        import cupy
+
+        with cupy.cuda.Device(self._index):
+            yield
+
+    def program(self, function: Callable[..., Any]) -> Program:
+        return CupyProgram(function, self.library_config)
+
+    def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
+        iterations, one = (super().loop(gradients, update, n, accumulation).function for n in (k, 1))
+        return CupyProgram(iterations, self.library_config, rehearsal=one)
 
     def _pin_precision(self) -> None:
         """CuPy reads this variable at the first matrix product of the process, and has no other public switch."""
@@ -85,16 +118,9 @@ class CupyBackend(Backend):
         """CuPy imports, and finds its devices, without the CUDA libraries that its first matrix product needs."""
         one = self.asarray(np.ones((1, 1), np.float32))
         try:
-            self.compile(operator.matmul)(one, one)
+            self.program(operator.matmul)(one, one)
         except (ImportError, OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise BackendError(
-                f"cupy cannot multiply matrices here: {reason}; what would help: {self.install()}"
+                f"cupy cannot multiply matrices here: {reason}; what would help: {self.install_command()}"
             ) from None
-
-    @contextmanager
-    def scope(self) -> Iterator[None]:
-        import cupy
-
-        with cupy.cuda.Device(self._index):
-            yield

@@ -7,28 +7,31 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Backend, Options, Program, Update
-from ssnn.backends.pieces import Array, Gradients, Piece, even
+from ssnn.backends.accumulation import Accumulation, Microbatch, even_size
+from ssnn.backends.base import Backend, Program
+from ssnn.backends.options import Description, Options
 from ssnn.errors import BackendError
+from ssnn.typing import Array, Gradients, Tree, Update
 
-LONGEST = 1600  # samples in a piece on the CPU: what is computed from it is still in the cache when it is needed
-POLL = 0.01  # of the time waited so far: how long to sleep before looking again
+MAX_MICROBATCH = 1600  # samples in a microbatch on the CPU: what is computed from it is still in the cache when used
+POLL_SHARE = 0.01  # of the time waited so far: how long to sleep before looking again
 THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
 
 
 class JaxProgram(Program):
-    """A jitted function. What `prepare` compiled, a call of the same shapes and dtypes finds in JAX's cache."""
+    """A jitted function. What `compile` compiled, a call of the same shapes and dtypes finds in JAX's cache."""
 
     function: Any
 
-    def prepare(self, *arguments: Any) -> None:
-        with self.scope():
+    def compile(self, *arguments: Any) -> None:
+        with self.config():
             self.function.lower(*arguments).compile()
 
 
@@ -47,7 +50,7 @@ class JaxBackend(Backend):
         super().__init__(options)
 
     @classmethod
-    def install(cls) -> str:
+    def install_command(cls) -> str:
         return "python -m pip install jax"
 
     @classmethod
@@ -56,7 +59,7 @@ class JaxBackend(Backend):
         return (*gpus, "cpu") if _devices("cpu") else gpus
 
     @classmethod
-    def lacks(cls) -> tuple[str, str] | None:
+    def missing(cls) -> tuple[str, str] | None:
         if _devices("gpu"):
             return None
         if not _devices("cpu"):
@@ -69,33 +72,30 @@ class JaxBackend(Backend):
     def asarray(self, array: npt.NDArray[Any]) -> Array:
         import jax
 
-        with self.scope():
+        with self.library_config():
             return jax.device_put(array, self._jax_device())
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         self.synchronize(array)
         return np.asarray(array)
 
-    def device_name(self) -> str:
-        return self.device if self.device == "cpu" else f"{self.device} ({self._jax_device().device_kind})"
-
-    def thread_count(self) -> int | None:
-        threads = os.environ.get(THREADS_VARIABLE, "")
+    def describe(self) -> Description:
         if self.device != "cpu":
-            return None
-        return int(threads) if threads.isdecimal() else _schedulable_cpus()
+            return replace(super().describe(), device=f"{self.device} ({self._jax_device().device_kind})")
+        threads = os.environ.get(THREADS_VARIABLE, "")
+        return replace(super().describe(), threads=int(threads) if threads.isdecimal() else _schedulable_cpus())
 
-    def synchronize(self, values: Any) -> None:
+    def synchronize(self, tree: Tree) -> None:
         import jax
 
         started = time.perf_counter()
-        for array in jax.tree.leaves(values):
+        for array in jax.tree.leaves(tree):
             while not array.is_ready():  # JAX's own way to wait does not hear Ctrl-C
-                time.sleep((time.perf_counter() - started) * POLL)
-        jax.block_until_ready(values)
+                time.sleep((time.perf_counter() - started) * POLL_SHARE)
+        jax.block_until_ready(tree)
 
     @contextmanager
-    def scope(self) -> Iterator[None]:
+    def library_config(self) -> Iterator[None]:
         import jax
 
         precision = "tensorfloat32" if self.precision == "tf32" else "highest"
@@ -111,44 +111,34 @@ class JaxBackend(Backend):
                 raise MemoryError(str(error).splitlines()[0]) from error
             raise
 
-    def compile(self, function: Callable[..., Any]) -> Program:
+    def program(self, function: Callable[..., Any]) -> Program:
         import jax
 
-        return JaxProgram(jax.jit(function), self.scope)
+        return JaxProgram(jax.jit(function), self.library_config)
 
-    def piece_length(self, samples: int, weights: int) -> int:
-        return even(samples, LONGEST) if self.device == "cpu" else samples
+    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+        size = even_size(samples, MAX_MICROBATCH) if self.device == "cpu" else samples
+        return Accumulation(size, raw_pixels=True)  # standardised on the way into the product, for nothing
 
-    def allocate(self, pieces: int, features: int, samples: int) -> Array:
+    def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         import jax
 
-        with self.scope():
-            return jax.numpy.empty((pieces, features, samples), self.dtype, device=self._jax_device())
+        def iterations(
+            network: Tree, X: Array, Y: Array, sample_weight: Array, learning_rate: float | Array
+        ) -> tuple[Tree, Array]:
+            def iteration(network: Tree, _: None) -> tuple[Tree, Array]:
+                def add(total: Tree, microbatch: Microbatch) -> tuple[Tree, None]:
+                    return jax.tree.map(operator.add, total, gradients(network, *microbatch)), None
 
-    def writing(self, function: Callable[..., Array]) -> Program:
-        import jax
-
-        def write(X: Array, index: int, *arguments: Array) -> Array:
-            return jax.lax.dynamic_update_index_in_dim(X, function(*arguments), index, axis=0)
-
-        return JaxProgram(jax.jit(write, donate_argnums=0), self.scope)
-
-    def repeat(self, gradients: Gradients, update: Update, k: int) -> Callable[..., Any]:
-        import jax
-
-        def iterations(network: Any, X: Array, Y: Array, weight: Array, learning_rate: Array) -> Any:
-            def iteration(network: Any, _: None) -> tuple[Any, Array]:
-                def add(total: Any, piece: Piece) -> tuple[Any, None]:
-                    return jax.tree.map(operator.add, total, gradients(network, *piece)), None
-
-                a_piece = X[0], Y[0], weight[0]
-                nothing = jax.tree.map(jax.numpy.zeros_like, jax.eval_shape(gradients, network, *a_piece))
-                (gradient, cost), _ = jax.lax.scan(add, nothing, (X, Y, weight))
+                first = X[0, ...], Y[0, ...], sample_weight[0, ...]
+                zero = jax.tree.map(jax.numpy.zeros_like, jax.eval_shape(gradients, network, *first))
+                (gradient, cost), _ = jax.lax.scan(add, zero, (X, Y, sample_weight))
                 return update(network, gradient, learning_rate), cost
 
-            return jax.lax.scan(iteration, network, length=k)
+            trained: tuple[Tree, Array] = jax.lax.scan(iteration, network, length=k)
+            return trained
 
-        return iterations
+        return self.program(iterations)
 
     def _jax_device(self) -> Any:
         import jax

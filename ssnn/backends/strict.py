@@ -1,11 +1,11 @@
-"""array-api-strict: the standard and nothing else, as a proof that the maths asks for no more."""
+"""array-api-strict: the standard and nothing else, as a proof that the formulas need no more."""
 
 from typing import Any
 
 import numpy.typing as npt
 
 from ssnn.backends.numpy import NumpyBackend
-from ssnn.backends.pieces import Array
+from ssnn.typing import Array
 
 
 class StrictBackend(NumpyBackend):
@@ -15,7 +15,7 @@ class StrictBackend(NumpyBackend):
     library = "array_api_strict"
 
     @classmethod
-    def install(cls) -> str:
+    def install_command(cls) -> str:
         return "python -m pip install array-api-strict"
 
     def asarray(self, array: npt.NDArray[Any]) -> Array:

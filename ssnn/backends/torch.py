@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.contract import Backend
-from ssnn.backends.pieces import Array, even
+from ssnn.backends.accumulation import Accumulation, even_size
+from ssnn.backends.base import Backend
+from ssnn.backends.options import Description
+from ssnn.typing import Array, Tree
 
-LONGEST = 3200  # samples in a piece on the CPU: with fewer, calls cost more than what caches save
+MAX_MICROBATCH = 3200  # samples in a microbatch on the CPU: with fewer, calls cost more than what caches save
 
 
 class TorchBackend(Backend):
@@ -21,7 +24,7 @@ class TorchBackend(Backend):
     device_kinds = ("cpu", "cuda")
 
     @classmethod
-    def install(cls) -> str:
+    def install_command(cls) -> str:
         return "python -m pip install torch"
 
     @classmethod
@@ -32,7 +35,7 @@ class TorchBackend(Backend):
         return (*(f"cuda:{index}" for index in range(gpus)), "cpu")
 
     @classmethod
-    def lacks(cls) -> tuple[str, str] | None:
+    def missing(cls) -> tuple[str, str] | None:
         import torch
 
         if torch.cuda.is_available():
@@ -45,52 +48,34 @@ class TorchBackend(Backend):
     def asarray(self, array: npt.NDArray[Any]) -> Array:
         import torch
 
-        with self.scope():
+        with self.library_config():
             return torch.tensor(array, device=self.device)
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         host: npt.NDArray[Any] = array.cpu().numpy()
         return host
 
-    def device_name(self) -> str:
-        import torch
-
-        return self.device if self.device == "cpu" else f"{self.device} ({torch.cuda.get_device_name(self.device)})"
-
-    def thread_count(self) -> int | None:
-        import torch
-
-        return self.threads or torch.get_num_threads() if self.device == "cpu" else None
-
-    def synchronize(self, values: Any) -> None:
+    def synchronize(self, tree: Tree) -> None:
         import torch
 
         if self.device != "cpu":
             torch.cuda.synchronize(self.device)
 
-    def allocate(self, pieces: int, features: int, samples: int) -> Array:
-        import torch
-
-        with self.scope():
-            return torch.empty((pieces, samples, features), dtype=getattr(torch, self.dtype), device=self.device).mT
-
-    def piece_length(self, samples: int, weights: int) -> int:
-        return even(samples, LONGEST, self.workers()) if self.device == "cpu" else samples
-
-    def workers(self) -> int:
-        return self.thread_count() or 1
-
-    @contextmanager
-    def thread_scope(self) -> Iterator[None]:
+    def describe(self) -> Description:
         import torch
 
         if self.device == "cpu":
-            torch.set_num_threads(1)  # until `scope` ends; a thread of ours computes on its own
-        with torch.inference_mode():
-            yield
+            return replace(super().describe(), threads=self._cpu_threads())
+        return replace(super().describe(), device=f"{self.device} ({torch.cuda.get_device_name(self.device)})")
+
+    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+        if self.device != "cpu":
+            return Accumulation(samples)
+        threads = self._cpu_threads()
+        return Accumulation(even_size(samples, MAX_MICROBATCH, threads), 1, threads, _one_thread)
 
     @contextmanager
-    def scope(self) -> Iterator[None]:
+    def library_config(self) -> Iterator[None]:
         import torch
 
         threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
@@ -106,3 +91,18 @@ class TorchBackend(Backend):
         finally:
             torch.set_num_threads(threads)
             torch.set_float32_matmul_precision(precision)
+
+    def _cpu_threads(self) -> int:
+        import torch
+
+        return self.threads or int(torch.get_num_threads())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One of our threads computes on its own; `library_config` gives PyTorch its threads back."""
+    import torch
+
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        yield

@@ -8,19 +8,19 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from ssnn import inference
 from ssnn.backends import Backend
-from ssnn.data import Digits
+from ssnn.data import Dataset
 from ssnn.errors import UsageError
-from ssnn.explain.committee import Tell, learning_curve, more_data, train_others
+from ssnn.explain.attribution import attribute
+from ssnn.explain.ensemble import ProgressCallback, learning_curve, more_data, retrain_with_seeds
 from ssnn.explain.findings import Training, findings
-from ssnn.explain.records import CalibrationBin, Explanation, ImageExplanation, Neuron, Pixels, Split, Values
-from ssnn.explain.split import split
-from ssnn.explain.training_images import neighbours, standardised_distances
-from ssnn.model import Model
-from ssnn.network import Array, Network, forward, logistic
-from ssnn.standardize import standardize
-from ssnn.transfer import network_to_device
+from ssnn.explain.neighbours import neighbours, standardised_distances
+from ssnn.explain.records import Attribution, CalibrationBin, Explanation, ImageExplanation, Neuron, Pixels, Values
+from ssnn.model import inference
+from ssnn.model.inference import Transform, network_inputs
+from ssnn.model.model import Model
+from ssnn.network import Network, forward, logistic
+from ssnn.typing import Array
 
 BINS = 10
 SAME_DIRECTION = 0.99  # cosine between two neurons' weights from which on one is the double of the other
@@ -36,7 +36,7 @@ class Question:
     label: int | None = None
 
 
-def test_image(digits: Digits, index: int) -> Question:
+def test_image(digits: Dataset, index: int) -> Question:
     """One of the test images.
 
     Raises
@@ -47,16 +47,16 @@ def test_image(digits: Digits, index: int) -> Question:
     if not 0 <= index < len(digits.test):
         raise UsageError(f"image {index}: there are {len(digits.test):,} test images, 0 … {len(digits.test) - 1}")
     return Question(
-        f"test image {index}", digits.test.pixels[index], index, digits.digits[int(digits.test.labels[index])]
+        f"test image {index}", digits.test.pixels[index], index, digits.classes[int(digits.test.labels[index])]
     )
 
 
 def explain(
     model: Model,
-    digits: Digits,
+    digits: Dataset,
     backend: Backend,
     questions: Sequence[Question],
-    tell: Tell = lambda what, share: None,
+    progress: ProgressCallback = lambda what, share: None,
     train_more: bool = True,
 ) -> Explanation:
     """Explain a model and some images.
@@ -64,12 +64,12 @@ def explain(
     Parameters
     ----------
     model : Model
-    digits : Digits
+    digits : Dataset
         What it was trained on, and its test images.
     backend : Backend
     questions : sequence of Question
-    tell : callable, optional
-        Told what is being done, and which share of it is done.
+    progress : callable, optional
+        Called with what is being done, and the share of it that is done.
     train_more : bool
         Whether to train other networks, for the votes and for the learning curve: most of the time goes there.
 
@@ -83,8 +83,8 @@ def explain(
             f"the model was trained on {model.data.train:,} other images, {model.data.name} of {model.data.digits[0]} "
             f"and {model.data.digits[1]}; these are {len(digits.train):,}, {digits.name} ({digits.origin})"
         )
-    others = train_others(digits, model, backend, tell) if train_more else []
-    curve = learning_curve(digits, model, others, backend, tell) if train_more else ()
+    others = retrain_with_seeds(digits, model, backend, progress) if train_more else []
+    curve = learning_curve(digits, model, others, backend, progress) if train_more else ()
     margins = {
         name: model.logits(part.pixels, backend) * (2.0 * part.labels - 1)
         for name, part in (("train", digits.train), ("test", digits.test))
@@ -102,7 +102,7 @@ def explain(
 
 def _images(
     model: Model,
-    digits: Digits,
+    digits: Dataset,
     backend: Backend,
     questions: Sequence[Question],
     others: Sequence[Network],
@@ -115,19 +115,19 @@ def _images(
     verdicts = [logits > 0] + [inference.logits(backend, n, model.standardization, rows) > 0 for n in others]
     for_one = np.sum(verdicts, axis=0).tolist()
     training = Training(
-        digits=digits.digits,
+        digits=digits.classes,
         never_vary=np.ptp(digits.train.pixels, axis=0) == 0,
         usual=digits.train.pixels[0],
         kept=np.isin(np.arange(model.pixels), model.standardization.features),
         distances=np.sort(standardised_distances(backend, model.standardization, digits.train.pixels)),
-        unlikenesses=np.sort(model.unlikeness(digits.train.pixels, backend)),
+        novelty_scores=np.sort(model.novelty_score(digits.train.pixels, backend)),
         test_logits=test_logits,
     )
     usual = np.where(training.never_vary, training.usual, rows)
     found = zip(
         questions,
         logits.tolist(),
-        model.unlikeness(rows, backend).tolist(),
+        model.novelty_score(rows, backend).tolist(),
         neighbours(backend, digits, rows),
         for_one,
         standardised_distances(backend, model.standardization, rows).tolist(),
@@ -136,17 +136,17 @@ def _images(
         strict=True,
     )
     images = []
-    for question, logit, unlikeness, near, ones, distance, usual_logit, parts in found:
+    for question, logit, novelty_score, near, ones, distance, usual_logit, parts in found:
         image = ImageExplanation(
             name=question.name,
             index=question.index,
             pixels=question.pixels,
             label=question.label,
-            digit=digits.digits[int(logit > 0)],
+            digit=digits.classes[int(logit > 0)],
             logit=logit,
             probability=float(logistic(np.float64(logit))),
-            split=parts,
-            unlikeness=unlikeness,
+            attribution=parts,
+            novelty_score=novelty_score,
             neighbours=(near[0], near[1]),
             votes=(len(verdicts) - ones, ones),
             findings=(),
@@ -155,7 +155,7 @@ def _images(
     return tuple(images)
 
 
-def splits(model: Model, rows: Pixels, backend: Backend) -> list[Split]:
+def splits(model: Model, rows: Pixels, backend: Backend) -> list[Attribution]:
     """What each pixel, neuron and bias contributed to the logit of each image (m, n0)."""
     parts = inference.in_blocks(backend, _split_rows, rows, *_on_device(model, backend))
     n, n0 = len(model.standardization.features), model.pixels
@@ -165,7 +165,7 @@ def splits(model: Model, rows: Pixels, backend: Backend) -> list[Split]:
     neurons = parts[:, n + 1 :] if hidden else np.empty((len(rows), 0))
     last = float(model.network[-1].b[0, 0])
     return [
-        Split(of_pixels, float(biases), of_neurons, of_neurons != 0, last)
+        Attribution(of_pixels, float(biases), of_neurons, of_neurons != 0, last)
         for of_pixels, biases, of_neurons in zip(pixels, parts[:, n], neurons, strict=True)
     ]
 
@@ -178,7 +178,7 @@ def _importance(model: Model, rows: Pixels, backend: Backend) -> Values:
     return importance
 
 
-def _neurons(model: Model, digits: Digits, backend: Backend) -> tuple[Neuron, ...]:
+def _neurons(model: Model, digits: Dataset, backend: Backend) -> tuple[Neuron, ...]:
     if len(model.network) == 1:
         return ()
     on = inference.in_blocks(backend, _is_on, digits.train.pixels, *_on_device(model, backend))
@@ -217,23 +217,22 @@ def _calibration(logits: Values, labels: npt.NDArray[np.uint8]) -> tuple[Calibra
 
 
 def _on_device(model: Model, backend: Backend) -> tuple[Array, ...]:
-    known = model.standardization
-    mean, std = (backend.asarray(values.astype(backend.dtype)) for values in (known.mean, known.std))
-    return backend.asarray(known.features), mean, std, network_to_device(backend, model.network)
+    on_device: tuple[Array, ...] = backend.to_device((model.standardization.arrays, model.network))
+    return on_device
 
 
-def _split_rows(rows: Array, features: Array, mean: Array, std: Array, network: Network) -> Array:
+def _split_rows(pixels: Array, transform: Transform, network: Network) -> Array:
     """For each image (m,) in one row: what the inputs, the biases and the neurons contributed."""
-    inputs, biases, neurons = split(network, standardize(rows, features, mean, std))
+    inputs, biases, neurons = attribute(network, network_inputs(pixels, transform))
     xp = array_namespace(inputs)
-    return xp.concat([inputs, xp.expand_dims(biases, axis=0), neurons], axis=0).T
+    return xp.concat([inputs, xp.expand_dims(biases, axis=0), neurons], axis=0).mT
 
 
-def _input_sizes(rows: Array, features: Array, mean: Array, std: Array, network: Network) -> Array:
-    inputs, _, _ = split(network, standardize(rows, features, mean, std))
-    return abs(inputs).T
+def _input_sizes(pixels: Array, transform: Transform, network: Network) -> Array:
+    inputs, _, _ = attribute(network, network_inputs(pixels, transform))
+    return abs(inputs).mT
 
 
-def _is_on(rows: Array, features: Array, mean: Array, std: Array, network: Network) -> Array:
-    A, _ = forward(network, standardize(rows, features, mean, std))
-    return (A[1] > 0).T
+def _is_on(pixels: Array, transform: Transform, network: Network) -> Array:
+    A, _ = forward(network, network_inputs(pixels, transform))
+    return (A[1] > 0).mT

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssnn.backends import Backend
-from ssnn.data import Digits
+from ssnn.data import Dataset
 from ssnn.errors import UsageError
 from ssnn.explain.analysis import explain, test_image
 from ssnn.explain.records import ImageExplanation
-from ssnn.model import Model
+from ssnn.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Change:
     after: ImageExplanation
 
 
-def changed_sides(models: Sequence[Model], digits: Digits, backends: Sequence[Backend]) -> list[Change]:
+def changed_sides(models: Sequence[Model], digits: Dataset, backends: Sequence[Backend]) -> list[Change]:
     """Explain the test images on which two models differ, each on its own backend.
 
     Raises

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ssnn.data.pictures import SIZE
+from ssnn.explain.formatting import a, counted, signed
 from ssnn.explain.records import Finding, ImageExplanation, Neighbour, Pixels, Values
-from ssnn.explain.words import a, counted, signed
-from ssnn.pictures import SIZE
 
 CLOSE = 1.0  # logits nearer to 0 than this are a probability below 73 %
 HALF = 0.5  # of the logit: what came through never-lit pixels is then the reason
@@ -29,8 +29,8 @@ class Training:
         Pixels that enter the network.
     distances : float64 array (m,)
         The standardised distance of each training image, sorted.
-    unlikenesses : float64 array (m,)
-        The unlikeness of each training image, sorted.
+    novelty_scores : float64 array (m,)
+        The novelty_score of each training image, sorted.
     test_logits : float64 array
         The size of the logit of each test image, sorted.
     """
@@ -40,7 +40,7 @@ class Training:
     usual: Pixels
     kept: npt.NDArray[np.bool_]
     distances: Values
-    unlikenesses: Values
+    novelty_scores: Values
     test_logits: Values
 
 
@@ -82,7 +82,7 @@ def _unusual_pixels(image: ImageExplanation, usual_logit: float, training: Train
     named = ", ".join(_place(pixel, image.pixels) for pixel in lit[:NAMED])
     more = f" and {len(lit) - NAMED} more" if len(lit) > NAMED else ""
     what = f"It lights {counted(len(lit), 'pixel')} that no training image ever lit: {named}{more}"
-    through = float(image.split.pixels[lit].sum())
+    through = float(image.attribution.pixels[lit].sum())
     share = through / image.logit if image.logit else 0.0
     figures = {
         "pixels": lit.tolist(),
@@ -111,7 +111,7 @@ def _mislabelled(image: ImageExplanation) -> Finding | None:
         return None
     own, other = _own_and_other(image)
     nearest = sorted((*own, *other), key=lambda neighbour: neighbour.distance)[: len(own)]
-    if image.unlikeness > 1 or 0 not in image.votes or any(n.digit != image.digit for n in nearest):
+    if image.novelty_score > 1 or 0 not in image.votes or any(n.digit != image.digit for n in nearest):
         return None
     networks = sum(image.votes)
     who = "the network takes it" if networks == 1 else f"all {networks} networks take it"
@@ -120,7 +120,7 @@ def _mislabelled(image: ImageExplanation) -> Finding | None:
         f"It is probably mislabelled, or ambiguous: {who} for {digit}, each of its {len(nearest)} nearest training "
         f"images is {digit}, and it is an ordinary one."
     )
-    return Finding("mislabelled", text, {"votes": list(image.votes), "unlikeness": image.unlikeness})
+    return Finding("mislabelled", text, {"votes": list(image.votes), "novelty_score": image.novelty_score})
 
 
 def _other_class(image: ImageExplanation) -> Finding | None:
@@ -150,10 +150,10 @@ def _own_and_other(image: ImageExplanation) -> tuple[tuple[Neighbour, ...], tupl
 def _far_outside(image: ImageExplanation, distance: float, training: Training) -> Finding | None:
     """More unusual than 99 of 100 training images, in its shape or in the brightness of single pixels."""
     said = []
-    shape, brightness = _rank(image.unlikeness, training.unlikenesses), _rank(distance, training.distances)
-    if image.unlikeness > 1:
+    shape, brightness = _rank(image.novelty_score, training.novelty_scores), _rank(distance, training.distances)
+    if image.novelty_score > 1:
         said.append(
-            f"its shape is farther from the usual than that of {_all_or_share(shape)}, {image.unlikeness:.2f} times "
+            f"its shape is farther from the usual than that of {_all_or_share(shape)}, {image.novelty_score:.2f} times "
             f"the distance within which 99 % lie"
         )
     if brightness > 0.99:
@@ -161,8 +161,8 @@ def _far_outside(image: ImageExplanation, distance: float, training: Training) -
     if not said:
         return None
     figures = {
-        "unlikeness": image.unlikeness,
-        "unlikeness_above_share_of_training": shape,
+        "novelty_score": image.novelty_score,
+        "novelty_score_above_share_of_training": shape,
         "standardised_distance": distance,
         "distance_above_share_of_training": brightness,
     }
@@ -208,14 +208,14 @@ def _seeds(image: ImageExplanation, training: Training) -> Finding | None:
 
 def _balance(image: ImageExplanation, training: Training) -> Finding:
     """No single reason: what spoke for either digit."""
-    parts = image.split.pixels
+    parts = image.attribution.pixels
     for_one, for_zero = float(parts[parts > 0].sum()), float(parts[parts < 0].sum())
     zero, one = training.digits
     text = (
         f"No single reason stands out: its pixels spoke with {signed(for_one)} for {a(one)} and with "
-        f"{signed(for_zero)} for {a(zero)}, and the biases with {signed(image.split.biases)}."
+        f"{signed(for_zero)} for {a(zero)}, and the biases with {signed(image.attribution.biases)}."
     )
-    return Finding("balance", text, {"for_one": for_one, "for_zero": for_zero, "biases": image.split.biases})
+    return Finding("balance", text, {"for_one": for_one, "for_zero": for_zero, "biases": image.attribution.biases})
 
 
 def _place(pixel: int, pixels: Pixels) -> str:

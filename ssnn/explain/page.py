@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ssnn import evaluation, pictures
-from ssnn.data import Digits
+from ssnn.data import Dataset, pictures
 from ssnn.errors import SsnnError
-from ssnn.explain import charts, embedded, facts, thumbnails, words
-from ssnn.explain.records import Explanation, ImageExplanation, Split
-from ssnn.model import Model
+from ssnn.explain import charts, formatting, page_data, provenance, thumbnails
+from ssnn.explain.records import Attribution, Explanation, ImageExplanation
+from ssnn.model import metrics
+from ssnn.model.model import Model
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -26,7 +26,7 @@ SAMPLES = 6  # images of either class that can be tried
 
 
 class Chart(NamedTuple):
-    """A drawing, and the same in words."""
+    """A drawing, and the same in formatting."""
 
     svg: str
     text: str
@@ -41,7 +41,7 @@ class Bar(NamedTuple):
     width: float
 
 
-def render(explanation: Explanation, model: Model, digits: Digits) -> str:
+def render(explanation: Explanation, model: Model, digits: Dataset) -> str:
     """Write the page.
 
     Parameters
@@ -50,7 +50,7 @@ def render(explanation: Explanation, model: Model, digits: Digits) -> str:
         Its margins are of the training and the test images of `digits`, in their order, and tell how many are
         wrong; `explanation.images` may be some of them.
     model : Model
-    digits : Digits
+    digits : Dataset
 
     Returns
     -------
@@ -70,12 +70,16 @@ def render(explanation: Explanation, model: Model, digits: Digits) -> str:
         model=model,
         digits=model.data.digits,
         scores={
-            name: evaluation.evaluate(explanation.margins[name] * (2.0 * part.labels - 1), part.labels)
+            name: metrics.evaluate(explanation.margins[name] * (2.0 * part.labels - 1), part.labels)
             for name, part in (("train", digits.train), ("test", digits.test))
         },
         charts=_charts(explanation, model),
-        facts={"Settings": facts.settings(model), "Data": facts.data(model), "Environment": facts.environment(model)},
-        embedded=embedded.network(model) | {"bars": BARS} if embedded.fits(model) else None,
+        facts={
+            "Settings": provenance.settings(model),
+            "Data": provenance.data(model),
+            "Environment": provenance.environment(model),
+        },
+        embedded=page_data.network(model) | {"bars": BARS} if page_data.fits(model) else None,
         wrong_shown=sum(image.label not in (None, image.digit) for image in explanation.images),
         choices=_choices(explanation, model, digits),
         style=_text("report.css"),
@@ -111,7 +115,7 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for room in (thumbnails, words):
+    for room in (thumbnails, formatting):
         environment.globals |= {name: value for name, value in vars(room).items() if isfunction(value)}
     environment.globals |= {"bars": bars, "heading": heading}
     environment.globals |= {"most_neurons": MOST_NEURONS, "size": pictures.SIZE}
@@ -125,11 +129,11 @@ def _text(name: str) -> str:
 def heading(image: ImageExplanation) -> str:
     """What happened to an image, in one line."""
     name = image.name if image.index is None else image.name.capitalize()
-    known = "" if image.label is None else f"{words.a(image.label)}, "
-    return f"{name}: {known}taken for {words.a(image.digit)}"
+    known = "" if image.label is None else f"{formatting.a(image.label)}, "
+    return f"{name}: {known}taken for {formatting.a(image.digit)}"
 
 
-def bars(split: Split) -> list[Bar]:
+def bars(split: Attribution) -> list[Bar]:
     """What the neurons of the last hidden layer contributed, the strongest ones where there are many."""
     strongest = np.argsort(-np.abs(split.neurons), kind="stable")
     shown = np.arange(len(split.neurons)) if len(split.neurons) <= BARS else strongest[:BARS]
@@ -146,21 +150,21 @@ def _charts(explanation: Explanation, model: Model) -> dict[str, Chart]:
     """Every chart for which there is something to draw."""
     train, test = explanation.margins["train"], explanation.margins["test"]
     drawn = {
-        "cost": Chart(charts.cost(model.costs), words.cost(model.costs)),
-        "margins": Chart(charts.margins(train, test), words.margins(train, test)),
+        "cost": Chart(charts.cost(model.costs), formatting.cost(model.costs)),
+        "margins": Chart(charts.margins(train, test), formatting.margins(train, test)),
     }
     if bins := [b for b in explanation.calibration if b.count]:
         digit = model.data.digits[1]
-        drawn["calibration"] = Chart(charts.calibration(bins, digit), words.calibration(bins, digit))
+        drawn["calibration"] = Chart(charts.calibration(bins, digit), formatting.calibration(bins, digit))
     if explanation.curve:
-        drawn["curve"] = Chart(charts.learning_curve(explanation.curve), words.learning_curve(explanation.curve))
+        drawn["curve"] = Chart(charts.learning_curve(explanation.curve), formatting.learning_curve(explanation.curve))
     return drawn
 
 
-def _choices(explanation: Explanation, model: Model, digits: Digits) -> dict[str, list[tuple[str, str]]]:
+def _choices(explanation: Explanation, model: Model, digits: Dataset) -> dict[str, list[tuple[str, str]]]:
     """Images to try, by group: the name and the pixels of each."""
-    choices = {"Explained here": [(image.name, embedded.encoded(image.pixels)) for image in explanation.images]}
+    choices = {"Explained here": [(image.name, page_data.encoded(image.pixels)) for image in explanation.images]}
     for label, digit in enumerate(model.data.digits):
         pixels, some = digits.test.pixels, np.flatnonzero(digits.test.labels == label)[:SAMPLES]
-        choices[f"Test images of {digit}"] = [(f"test image {i}", embedded.encoded(pixels[i])) for i in some]
+        choices[f"Test images of {digit}"] = [(f"test image {i}", page_data.encoded(pixels[i])) for i in some]
     return {group: images for group, images in choices.items() if images}

@@ -52,7 +52,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Split:
+class Attribution:
     """A logit split exactly: given which neurons are on, a ReLU network is linear.
 
     pixels.sum() + biases is the logit, and so is neurons.sum() + output_bias.
@@ -91,8 +91,8 @@ class ImageExplanation:
         The digit that it is, where that is known.
     digit : int
         What the network takes it for.
-    unlikeness : float
-        To the training images; see `ssnn.familiarity`.
+    novelty_score : float
+        To the training images; see `ssnn.model.novelty`.
     neighbours : (tuple of Neighbour, tuple of Neighbour)
         The nearest training images of either class, the nearest first.
     votes : (int, int)
@@ -109,8 +109,8 @@ class ImageExplanation:
     digit: int
     logit: float
     probability: float
-    split: Split = field(repr=False)
-    unlikeness: float
+    attribution: Attribution = field(repr=False)
+    novelty_score: float
     neighbours: tuple[tuple[Neighbour, ...], tuple[Neighbour, ...]] = field(repr=False)
     votes: tuple[int, int]
     findings: tuple[Finding, ...]

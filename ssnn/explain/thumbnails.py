@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssnn.data.pictures import SIZE
 from ssnn.explain.records import Pixels, Values
-from ssnn.pictures import SIZE
 
 if TYPE_CHECKING:
     from PIL import Image

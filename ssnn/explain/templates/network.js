@@ -11,18 +11,18 @@ function numbers({ shape, bytes, base64 }) {
 }
 
 class Network {
-  constructor({ digits, features, mean, std, layers, familiarity }) {
+  constructor({ digits, features, mean, std, layers, novelty }) {
     this.digits = digits;
     this.features = features;
     this.mean = numbers(mean);
     this.std = numbers(std);
     this.layers = layers.map(({ W, b }) => ({ W: numbers(W), b: numbers(b), inputs: W.shape[1], outputs: W.shape[0] }));
-    this.familiarity = {
-      greyLevels: familiarity.greyLevels,
-      mean: numbers(familiarity.mean),
-      components: numbers(familiarity.components),
-      columns: familiarity.components.shape[2],
-      limit: numbers(familiarity.limit),
+    this.novelty = {
+      greyLevels: novelty.greyLevels,
+      mean: numbers(novelty.mean),
+      components: numbers(novelty.components),
+      columns: novelty.components.shape[2],
+      limit: numbers(novelty.limit),
     };
   }
 
@@ -61,8 +61,8 @@ class Network {
   }
 
   /** How unlike the training images an image is: above 1 for one training image in a hundred. */
-  unlikeness(image) {
-    const { greyLevels, mean, components, columns, limit } = this.familiarity;
+  novelty_score(image) {
+    const { greyLevels, mean, components, columns, limit } = this.novelty;
     const n = image.length;
     const distances = Array.from(limit, (within, c) => {
       const along = new Float64Array(columns);

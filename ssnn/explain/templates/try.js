@@ -63,9 +63,9 @@ function showVerdict({ logit, probability }, settled) {
   element("sure").textContent = sure;
   element("logit").textContent = signed(logit);
   element("share").style.width = `${100 * probability}%`;
-  const unlikeness = network.unlikeness(image);
-  const farther = `${unlikeness.toFixed(1)} times the distance within which 99${PERCENT} of the training images lie`;
-  const stranger = unlikeness > 1 ? `It is unlike what the network was trained on: ${farther}.` : "";
+  const novelty_score = network.novelty_score(image);
+  const farther = `${novelty_score.toFixed(1)} times the distance within which 99${PERCENT} of the training images lie`;
+  const stranger = novelty_score > 1 ? `It is unlike what the network was trained on: ${farther}.` : "";
   element("stranger").textContent = stranger;
   if (!settled) return;
   const verdict = `The network takes it for ${digit}, with ${sure}, logit ${signed(logit)}.`;

@@ -1,0 +1,1 @@
+"""Result files into tables and charts."""

@@ -1,0 +1,208 @@
+"""What a backend is: the few hooks that training needs from an array library, and what backends have in common."""
+
+import importlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+from array_api_compat import array_namespace
+
+from ssnn.backends.accumulation import Accumulation, GradientAccumulator
+from ssnn.backends.options import Availability, Description, Options
+from ssnn.errors import BackendError, UsageError
+from ssnn.tree import tree_map
+from ssnn.typing import Array, Gradients, Tree, Update
+
+
+class Program:
+    """A function of arrays that runs under the configuration of a backend, called like the function itself."""
+
+    def __init__(self, function: Callable[..., Any], config: Callable[[], AbstractContextManager[None]]) -> None:
+        self.function = function
+        self.config = config
+
+    def compile(self, *arguments: Any) -> None:
+        """Compile for arguments of these shapes and dtypes without running; most libraries have nothing to compile."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run."""
+        with self.config():
+            return self.function(*arguments)
+
+
+class Backend(ABC):
+    """One array library, on one device, in one dtype.
+
+    A subclass sets the class variables and implements the abstract methods. It overrides `library_config` where its
+    library has settings, `program` and `loop` where it compiles, and `accumulation` where microbatches or threads
+    make it faster.
+    """
+
+    name: ClassVar[str]  # as registered
+    library: ClassVar[str]  # as imported
+    device_kinds: ClassVar[tuple[str, ...]] = ("cpu",)  # the kinds of device that it can use on some machine
+
+    def __init__(self, options: Options) -> None:
+        """Open; `self.device` becomes one of `devices()`.
+
+        Raises
+        ------
+        UsageError
+            If the library never has what is asked of it.
+        BackendError
+            If it does not have it on this machine.
+        """
+        availability = self.probe()
+        if not availability.usable:
+            raise _unusable(f"backend {self.name!r} cannot run here", availability.reason, availability.remedy)
+        self.version = str(availability.version)
+        self.dtype = options.dtype
+        self.precision = options.precision
+        self.threads = options.threads
+        self.device = self._choose(options.device, availability)
+        if self.threads is not None and self.device != "cpu":
+            raise UsageError(f"threads are a setting of the CPU, and {self.name} runs on {self.device} here")
+        if self.precision == "tf32" and "cuda" not in self.device_kinds:
+            raise UsageError(f"{self.name} has no tf32; leave the precision at 'highest'")
+        if self.precision == "tf32" and not self.device.startswith("cuda"):
+            raise BackendError(f"tf32 needs an NVIDIA GPU, and {self.name} runs on {self.device} here")
+
+    @classmethod
+    def probe(cls) -> Availability:
+        """What this backend offers here."""
+        try:
+            module = importlib.import_module(cls.library)
+            devices = cls.devices()
+            reason, remedy = cls.missing() or (None, None)
+        except Exception as error:  # a library that is installed and broken fails in ways of its own
+            absent = isinstance(error, ModuleNotFoundError) and error.name == cls.library
+            failure = f"{cls.library} is not installed" if absent else f"{cls.library} fails: {_one_line(error)}"
+            return Availability(cls.name, library=cls.library, reason=failure, remedy=cls.install_command())
+        return Availability(
+            cls.name,
+            usable=bool(devices),
+            library=cls.library,
+            version=getattr(module, "__version__", "unknown"),
+            devices=devices,
+            reason=reason,
+            remedy=remedy,
+        )
+
+    @classmethod
+    @abstractmethod
+    def install_command(cls) -> str:
+        """The command that installs the library."""
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """The devices that are available here, the preferred one first: "cuda:0", "cuda:1", …, "cpu"."""
+        return ("cpu",)
+
+    @classmethod
+    def missing(cls) -> tuple[str, str] | None:
+        """What the installed library cannot use on this machine, and the remedy."""
+        return None
+
+    @abstractmethod
+    def asarray(self, array: npt.NDArray[Any]) -> Array:
+        """Bring a NumPy array to the device, in its own dtype."""
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> npt.NDArray[Any]:
+        """Bring an array back to the host, once it is computed."""
+
+    @abstractmethod
+    def synchronize(self, tree: Tree) -> None:
+        """Wait until these arrays are computed."""
+
+    def to_device(self, tree: Tree) -> Tree:
+        """Bring a tree of NumPy arrays to the device, floating-point numbers in the dtype of the backend."""
+        return tree_map(lambda a: self.asarray(a.astype(self.dtype) if a.dtype.kind == "f" else a), tree)
+
+    def to_host(self, tree: Tree) -> Tree:
+        """Bring a tree of arrays back as NumPy arrays, once they are computed."""
+        return tree_map(self.to_numpy, tree)
+
+    def describe(self) -> Description:
+        """What this backend runs on."""
+        return Description(self.name, self.library, self.version, self.device, self.dtype, self.precision, self.threads)
+
+    def library_config(self) -> AbstractContextManager[None]:
+        """The context in which our functions run: the settings of the library, undone when it ends.
+
+        A library whose exception for too little memory is not a MemoryError has it translated here.
+        """
+        return nullcontext()
+
+    def program(self, function: Callable[..., Any]) -> Program:
+        """Make a function of arrays ready to run."""
+        return Program(function, self.library_config)
+
+    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+        """How `loop` is to split a batch.
+
+        Parameters
+        ----------
+        samples : int
+            In the batch.
+        weights : int
+            In the largest weight matrix of one network.
+        is_stack : bool
+            Whether the network is a stack of networks, whose leading axes those of several microbatches would meet.
+        """
+        return Accumulation(microbatch_size=samples)
+
+    def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
+        """Make k iterations of gradient descent ready to run with no host synchronisation.
+
+        Parameters
+        ----------
+        gradients, update : callable
+        k : int
+            Iterations, at least 1.
+        accumulation : Accumulation
+            How the batch is split.
+
+        Returns
+        -------
+        Program
+            Of the network, a batch X (p, n0, s), Y (p, 1, s) and sample_weight (p, 1, s) of p microbatches, and the
+            learning rate; returns the network after k iterations and their costs, (k, ...), on the device.
+        """
+
+        def iterations(
+            network: Tree, X: Array, Y: Array, sample_weight: Array, learning_rate: float | Array
+        ) -> tuple[Tree, Array]:
+            costs = []
+            with GradientAccumulator(gradients, X, Y, sample_weight, accumulation) as accumulate:
+                for _ in range(k):
+                    gradient, cost = accumulate(network)
+                    network = update(network, gradient, learning_rate)
+                    costs.append(cost)
+            return network, array_namespace(cost).stack(costs)
+
+        return Program(iterations, self.library_config)
+
+    def _choose(self, wanted: str | None, availability: Availability) -> str:
+        """The device that a person means by "cpu", "gpu", "cuda:1" or nothing at all."""
+        if wanted is None:
+            return availability.devices[0]
+        gpu = re.fullmatch(r"(?:gpu|cuda)(?::(\d+))?", wanted)
+        device = f"cuda:{int(gpu[1] or 0)}" if gpu else wanted
+        if device in availability.devices:
+            return device
+        if ("cuda" if gpu else wanted) not in self.device_kinds:
+            raise UsageError(f"{self.name} never runs on {wanted!r}, only on {' and '.join(self.device_kinds)}")
+        reason = availability.reason or f"its devices are {', '.join(availability.devices)}"
+        raise _unusable(f"{self.name} has no device {wanted!r} here", reason, availability.remedy)
+
+
+def _unusable(what: str, reason: str | None, remedy: str | None) -> BackendError:
+    return BackendError(f"{what}: {reason}" + (f"; what would help: {remedy}" if remedy else ""))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

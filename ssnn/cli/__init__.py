@@ -1,0 +1,1 @@
+"""The commands, one file each; `ssnn/__main__.py` runs them."""

@@ -1,0 +1,52 @@
+"""Judging a saved model in a shell: a model and digits in, figures out."""
+
+import sys
+from collections.abc import Sequence
+
+from ssnn.cli.arguments import add_backend, add_data, add_model, load_data, open_backend
+from ssnn.cli.program import Parser, table
+from ssnn.model.metrics import Evaluation
+from ssnn.model.serialization import load_model
+from ssnn.system.files import check_outputs, check_writable, write_json
+
+
+def run(argv: Sequence[str]) -> None:
+    """Parse, judge, print."""
+    parser = Parser(prog="ssnn evaluate", description="Judge a saved model on the test images of its two digits.")
+    add_model(parser)
+    add_data(parser)
+    add_backend(parser, "float64")
+    parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
+    options = parser.parse_args(argv)
+    if options.json is not None:
+        check_outputs([options.json], [options.model])
+        check_writable(options.json)
+    model = load_model(options.model)
+    backend = open_backend(options, "float64")
+    digits = load_data(options, model.data.digits, bar=sys.stderr.isatty())
+    found = model.evaluate(digits.test, backend)
+    if options.json != "-":
+        print(_text(found, digits.name, digits.classes))
+    if options.json is not None:
+        about = {"schema": "ssnn.evaluate/1", "model": options.model, "data": digits.name, "digits": digits.classes}
+        write_json(options.json, about | found.to_json())
+
+
+def _text(found: Evaluation, name: str, digits: tuple[int, int]) -> str:
+    low, high = found.error_rate_interval
+    zero, one = digits
+    confusion = table(
+        [
+            ("", f"taken for {zero}", f"for {one}"),
+            *((f"is a {digit}", *(f"{n:,}" for n in row)) for digit, row in zip(digits, found.confusion, strict=True)),
+        ],
+        numbers={1, 2},
+    )
+    return (
+        f"{found.samples:,} {name} test images of {zero} and {one}\n"
+        f"error rate   {found.error_rate:.4%}, and with 95 % confidence {low:.4%} … {high:.4%} of all such images\n"
+        f"log loss     {found.log_loss:.6f} nats\n"
+        f"Brier score  {found.brier_score:.6f}\n\n"
+        f"{confusion}\n\n"
+        f"{len(found.errors)} wrong{': image ' if found.errors else ''}{', '.join(map(str, found.errors))}"
+    )

@@ -1,0 +1,261 @@
+"""Training in a shell: arguments in, progress, results and a model out."""
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
+from typing import TextIO
+
+from tqdm import tqdm
+
+from ssnn import article, data
+from ssnn.backends import Description
+from ssnn.cli.arguments import add_backend, add_data, load_data, open_backend
+from ssnn.cli.explain import check_report, explain_wrong, write_report
+from ssnn.cli.program import SIGNALLED, Parser
+from ssnn.errors import SsnnError, UsageError
+from ssnn.explain import page
+from ssnn.model.metrics import Evaluation
+from ssnn.model.model import Model
+from ssnn.model.record import DataSummary, Run
+from ssnn.model.serialization import load_model, save_model
+from ssnn.settings import Settings
+from ssnn.system.files import check_outputs, check_writable, write_json
+from ssnn.system.signals import defer_first_signal
+from ssnn.training.progress import Progress, ProgressReport
+from ssnn.training.trainer import fit
+
+ERRORS_SHOWN = 10
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse, train, save, print; the exit code tells the signal of a run that was stopped and saved."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    resume = None if options.resume is None else load_model(options.resume)
+    if resume is not None or options.preset is not None:
+        parser.set_defaults(**_defaults(resume, options.preset))
+        options = parser.parse_args(argv)
+    _check_outputs(options)
+    settings = Settings(
+        hidden=() if list(options.hidden) == [0] else tuple(options.hidden),
+        learning_rate=options.learning_rate,
+        iterations=options.iterations,
+        seed=options.seed,
+        constant_features=options.constant_features,
+    )
+    backend = open_backend(options, "float32")
+    bar = sys.stderr.isatty() and not options.quiet
+    digits = load_data(options, tuple(options.digits), bar)
+    if not options.quiet:
+        print(_what_runs_where(digits, backend.describe()), file=sys.stderr)
+
+    results = sys.stderr if options.json == "-" else sys.stdout
+    is_article = options.preset == "article"
+    if is_article:
+        print(article.heading(settings), file=results, flush=True)
+    with _stopping(options.save) as noted:
+        with _progress(settings, resume, options, results, bar) as report:
+            model = fit(
+                digits,
+                backend,
+                settings,
+                resume=resume,
+                report=report,
+                checkpoint=_checkpoint(options.save) if options.checkpoint_every is not None else None,
+                checkpoint_every=options.checkpoint_every,
+                stopping=lambda costs: noted() is not None,
+            )
+        try:
+            if options.save is not None:
+                save_model(model, options.save)
+        finally:  # a disk that is full takes nobody's results
+            if is_article:
+                print(article.verdict(model.run.test), file=results)
+            else:
+                print(_scores(model.data, model.run), _times(model.run), sep="\n", file=results)
+    if is_article and not options.quiet:
+        print(_times(model.run), file=sys.stderr)
+    if options.json is not None:
+        write_json(options.json, model.to_json())
+    if len(model.costs) < settings.iterations:
+        done = f"stopped after {len(model.costs)} of {settings.iterations} iterations and saved"
+        print(f"ssnn train: {done}; to go on: {_continuation(argv, options.save)}", file=sys.stderr)
+        return SIGNALLED + (noted() or signal.SIGINT)
+    if options.html is not None:
+        write_report(options.html, explain_wrong(model, digits, backend), model, digits)
+    return 0
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse what could not be written in the end, before anything is computed."""
+    check_outputs([options.json, options.save, options.html])
+    check_outputs([options.json, options.html], [options.resume])
+    if options.save == "-":
+        raise UsageError("a model goes to a file, not to standard output")
+    if options.checkpoint_every is not None and options.save is None:
+        raise UsageError("--checkpoint-every needs --save FILE, where to save")
+    for path in (options.json, options.save):
+        if path is not None:
+            check_writable(path)
+    if options.html is not None:
+        check_report(options.html)
+        page.require()
+
+
+def _defaults(resume: Model | None, preset: str | None) -> dict[str, object]:
+    """What arguments are that are not given: the preset's, else those of the model to be continued."""
+    defaults: dict[str, object] = {}
+    if resume is not None:
+        had = {"dtype": resume.dtype, "digits": resume.data.digits, "data": resume.data.name}
+        defaults |= asdict(resume.settings) | had | {"hidden": resume.settings.hidden or (0,)}
+    if preset == "article":
+        defaults |= {"dtype": article.DTYPE, **asdict(article.SETTINGS)}
+    return defaults
+
+
+def _stopping(path: str | None) -> AbstractContextManager[Callable[[], int | None]]:
+    """Where there is a file to save to, the first Ctrl-C or SIGTERM lets the progress step end."""
+    if path is None:
+        return nullcontext(lambda: None)
+    return defer_first_signal(f"stopping after this progress step, once {path} is saved; another signal stops at once")
+
+
+def _checkpoint(path: str) -> Callable[[Model], None]:
+    """Save what has been reached; that it cannot be saved now is no reason to lose it."""
+
+    def save(model: Model) -> None:
+        try:
+            save_model(model, path)
+        except SsnnError as error:
+            print(f"\nssnn train: warning: {error}; training goes on", file=sys.stderr)
+
+    return save
+
+
+def _continuation(argv: Sequence[str], path: str) -> str:
+    """The command that goes on with what is saved: the same one, but for where it goes on from."""
+    rest = list(argv)
+    while "--resume" in rest:
+        at = rest.index("--resume")
+        del rest[at : at + 2]
+    return shlex.join(["python", "-m", "ssnn.train", *rest, "--resume", path])
+
+
+def _parser() -> Parser:
+    default = Settings()
+    parser = Parser(prog="ssnn train", description="Train a network that tells two handwritten digits apart.")
+    add_backend(parser, "that of a model to go on from, else float32")
+    add_data(parser)
+
+    add = parser.add_argument_group("training").add_argument
+    add("--digits", type=int, nargs=2, default=(0, 1), metavar=("A", "B"), help="class 0 and class 1 (default: 0 1)")
+    add(
+        "--preset",
+        choices=["article"],
+        help="the article's arithmetic (float64, constant features kept), "
+        "hyperparameters and printed lines; other flags still count",
+    )
+    add(
+        "--hidden",
+        type=int,
+        nargs="+",
+        default=default.hidden,
+        metavar="N",
+        help="neurons per hidden layer, 0 for no hidden layer (default: 10)",
+    )
+    add("--learning-rate", type=float, default=default.learning_rate, metavar="RATE", help="(default: %(default)s)")
+    add(
+        "--iterations",
+        type=int,
+        default=default.iterations,
+        metavar="N",
+        help="each over all training images (default: %(default)s)",
+    )
+    add("--seed", type=int, default=default.seed, help="of the initial weights (default: %(default)s)")
+    add(
+        "--constant-features",
+        default=default.constant_features,
+        metavar="WHAT",
+        help="drop or keep the pixels that never vary in training (default: %(default)s)",
+    )
+
+    add = parser.add_argument_group("keeping and continuing").add_argument
+    add("--save", metavar="FILE", help="the model as a safetensors file, also when Ctrl-C or SIGTERM stops the run")
+    add("--checkpoint-every", type=int, metavar="N", help="save after every N iterations too")
+    add(
+        "--resume",
+        metavar="FILE",
+        help="go on from a saved model, with its settings and data, up to --iterations in all",
+    )
+
+    add = parser.add_argument_group("output").add_argument
+    add("--quiet", action="store_true", help="no progress on standard error")
+    add("--html", metavar="FILE", help="explain the trained network on a page, as `ssnn explain --html` does")
+    add("--json", metavar="FILE", help="write everything about the run as one JSON object; - is standard output")
+    return parser
+
+
+def _what_runs_where(digits: data.Dataset, where: Description) -> str:
+    threads = f", {where.threads} threads" if where.threads else ""
+    zero, one = digits.classes
+    return (
+        f"{where.library} {where.version} on {where.device}{threads}, {where.dtype}, precision {where.precision}\n"
+        f"{digits.name} digits {zero} and {one}: {len(digits.train):,} training and {len(digits.test):,} test images"
+    )
+
+
+@contextmanager
+def _progress(
+    settings: Settings, resume: Model | None, options: argparse.Namespace, results: TextIO, bar: bool
+) -> Iterator[ProgressReport | None]:
+    """The article's lines, a progress bar on a terminal, plain lines where there is none, nothing when quiet."""
+    if options.preset == "article":
+        yield lambda progress: print(article.progress_line(progress), file=results, flush=True)
+    elif options.quiet:
+        yield None
+    elif not bar:
+        yield lambda progress: print(
+            f"iteration {progress.iteration:5d}  {_cost_and_speed(progress)}", file=sys.stderr, flush=True
+        )
+    else:
+        layout = "{l_bar}{bar}| {n_fmt}/{total_fmt} iterations{postfix}"
+        done = len(resume.costs) if resume else 0
+        with tqdm(total=settings.iterations, initial=done, bar_format=layout, dynamic_ncols=True) as drawn:
+
+            def advance(progress: Progress) -> None:
+                drawn.set_postfix_str(_cost_and_speed(progress), refresh=False)
+                drawn.update(progress.iteration - drawn.n)
+
+            yield advance
+
+
+def _cost_and_speed(progress: Progress) -> str:
+    return f"cost {progress.cost:.6f}  {1e3 * progress.seconds_per_iteration:.2f} ms per iteration"
+
+
+def _scores(used: DataSummary, run: Run) -> str:
+    return (
+        f"{used.name} digits, {used.features} pixels used, {used.constant_features} never vary in training\n"
+        f"training: {_score(run.train)}\n"
+        f"test:     {_score(run.test)}"
+    )
+
+
+def _score(score: Evaluation) -> str:
+    shown = ", ".join(str(index) for index in score.errors[:ERRORS_SHOWN])
+    more = f" and {len(score.errors) - ERRORS_SHOWN} more" if len(score.errors) > ERRORS_SHOWN else ""
+    images = f": image {shown}{more}" if shown else ""
+    return f"{len(score.errors)} of {score.samples:,} wrong, an error rate of {score.error_rate:.4%}{images}"
+
+
+def _times(run: Run) -> str:
+    seconds, iterations = run.seconds, run.iterations
+    return (
+        f"time:     load {seconds.load:.2f} s, transfer {seconds.transfer:.2f} s, compile {seconds.compile:.2f} s, "
+        f"{iterations} iterations {seconds.iterations:.2f} s ({1e3 * seconds.iterations / iterations:.2f} ms each), "
+        f"total {seconds.total:.2f} s"
+    )

@@ -1,0 +1,151 @@
+"""A trained network and all that belongs to it: what can be kept, continued, asked and handed on."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ssnn.backends import Backend, Description, open_backend
+from ssnn.data import Samples
+from ssnn.errors import ModelError, UsageError
+from ssnn.model import inference
+from ssnn.model.metrics import Evaluation, evaluate
+from ssnn.model.novelty import Novelty
+from ssnn.model.record import DataSummary, Run
+from ssnn.network import Network, logistic
+from ssnn.settings import Settings
+from ssnn.standardize import Standardization
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with its standardisation, and the record of how it came about.
+
+    Images are uint8 grey values, 0 (black) … 255 (ink), as (m, 28, 28) or as rows (m, 784). Methods compute on
+    the backend that they are given, open or by name; by name in float64, also where training was in float32: a pixel
+    that hardly varied enters the network with a large input, and float32 then errs in the 6th digit of a probability.
+
+    Attributes
+    ----------
+    network : tuple of Layer
+        NumPy arrays in the dtype of the run.
+    standardization : Standardization
+    novelty : Novelty
+        Detects images unlike those that it was trained on.
+    settings : Settings
+        `settings.iterations` is what was asked for; `len(costs)` may be less, of a run that was stopped.
+    data : DataSummary
+    backend : Description
+        What computed the last iterations.
+    costs : tuple of float
+        Of every iteration, each taken before its update.
+    """
+
+    network: Network = field(repr=False)
+    standardization: Standardization = field(repr=False)
+    novelty: Novelty = field(repr=False)
+    settings: Settings
+    data: DataSummary
+    backend: Description
+    costs: tuple[float, ...] = field(repr=False)
+
+    @property
+    def dtype(self) -> str:
+        """Of the parameters, "float32" or "float64"."""
+        return str(self.network[0].W.dtype)
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels an image has."""
+        return int(self.novelty.mean.shape[1])
+
+    def logits(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.float64]:
+        """The logit of each image, (m,): positive where the network takes it for `data.digits[1]`.
+
+        Raises
+        ------
+        UsageError
+            If the images are not uint8 of the right shape; so for all methods below.
+        BackendError
+            If the backend is not usable here; so for all methods below.
+        ModelError
+            If a logit is not finite, which no model that `ssnn.fit` gave has been seen to do; so for all of them.
+        """
+        rows = self._rows(images)
+        found = inference.logits(self._open(backend), self.network, self.standardization, rows)
+        if not np.all(np.isfinite(found)):
+            raise ModelError("the model computes numbers that are not finite: its parameters are of no use")
+        return found
+
+    def predict(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.uint8]:
+        """The digit that each image is taken for, uint8 (m,)."""
+        return self.decide(self.logits(images, backend))
+
+    def decide(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+        """The digit that each logit (m,) stands for, uint8 (m,)."""
+        digits = np.array(self.data.digits, np.uint8)
+        return digits[(logits > 0).astype(np.intp)]
+
+    def predict_proba(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.float64]:
+        """The probability of either digit, (m, 2), in the order of `data.digits`."""
+        Z = self.logits(images, backend)
+        return np.stack([logistic(-Z), logistic(Z)], axis=1)
+
+    def novelty_score(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.float64]:
+        """How unlike the training images each image is, (m,): above 1 for one training image in a hundred.
+
+        See `ssnn.model.novelty`.
+        """
+        return inference.novelty_scores(self._open(backend), self.novelty, self._rows(images))
+
+    def evaluate(self, samples: Samples, backend: str | Backend = "numpy") -> Evaluation:
+        """Judge the model on images whose classes are known.
+
+        Raises
+        ------
+        UsageError
+            If there is no image, or a label is neither 0 nor 1: class 0 is `data.digits[0]`.
+        """
+        return evaluate(self.logits(samples.pixels, backend), samples.labels)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as one JSON object of schema "ssnn.train/1", without the parameters."""
+        return {
+            "schema": "ssnn.train/1",
+            "backend": asdict(self.backend),
+            "data": asdict(self.data),
+            "settings": asdict(self.settings),
+            "costs": self.costs,
+        }
+
+    def _open(self, backend: str | Backend) -> Backend:
+        return open_backend(backend, dtype="float64") if isinstance(backend, str) else backend
+
+    def _rows(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        side = round(self.pixels**0.5)
+        shape = np.shape(images)
+        if getattr(images, "dtype", None) != np.uint8:
+            found = getattr(images, "dtype", type(images).__name__)
+            raise UsageError(f"images of {found}: grey values 0 … 255 in a uint8 array are needed")
+        if shape[1:] not in ((self.pixels,), (side, side)):
+            raise UsageError(f"images {shape}: (m, {side}, {side}) or (m, {self.pixels}) is needed")
+        return images.reshape(len(images), self.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel(Model):
+    """A model that was trained just now, with what its run measured.
+
+    Attributes
+    ----------
+    run : Run
+        Scores and times; a model that comes from a file has none.
+    """
+
+    run: Run = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as one JSON object of schema "ssnn.train/1", with scores and times."""
+        scores = {"train": self.run.train.to_json(), "test": self.run.test.to_json()}
+        return super().to_json() | scores | {"seconds": asdict(self.run.seconds)}

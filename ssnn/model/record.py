@@ -1,0 +1,65 @@
+"""The record of a run, as plain values: what a network was trained on, where the time went, how good it is."""
+
+from dataclasses import dataclass
+
+from ssnn.model.metrics import Evaluation
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What was learnt from: see `ssnn.data.Dataset` for name, origin and digits.
+
+    Attributes
+    ----------
+    train, test : int
+        How many images.
+    features : int
+        How many pixels enter the network.
+    constant_features : int
+        How many pixels never vary in training, dropped or kept.
+    sha256 : str
+        Of the training images and their classes: whoever continues a run needs the same.
+    """
+
+    name: str
+    origin: str
+    digits: tuple[int, int]
+    train: int
+    test: int
+    features: int
+    constant_features: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where the time went.
+
+    `transfer` is the way of the data to the device, standardising included; `total` is everything from the
+    first file to the last score.
+    """
+
+    load: float
+    transfer: float
+    compile: float
+    iterations: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of training measured.
+
+    Attributes
+    ----------
+    iterations : int
+        Done in this run; those of a run that it continued are not among them.
+    train, test : Evaluation
+        Of the images it learnt from, and of the others.
+    seconds : Seconds
+    """
+
+    iterations: int
+    train: Evaluation
+    test: Evaluation
+    seconds: Seconds

@@ -1,0 +1,246 @@
+"""Model files: everything about a model in one safetensors file, with a checksum, and nothing in it that runs.
+
+The tensors are the parameters, W1, b1, W2, …, the standardisation, the hyperplanes of novelty detection, and the costs.
+The metadata are texts: the schema, JSON for settings, data and backend, the version of ssnn, and the SHA-256 of all
+the rest.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from itertools import pairwise, permutations
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+import ssnn
+from ssnn.backends import DTYPES, Description
+from ssnn.data.pictures import SIZE
+from ssnn.errors import ModelError
+from ssnn.model.model import Model
+from ssnn.model.novelty import Novelty
+from ssnn.model.record import DataSummary
+from ssnn.network import Layer, Network
+from ssnn.settings import Settings
+from ssnn.standardize import Standardization
+from ssnn.system.files import atomic_write
+from ssnn.system.machine import free_memory
+
+SCHEMA = "ssnn.model/1"
+MAX_HEADER = 10**6  # bytes; ours takes about a thousand
+COMMON = (
+    "features",
+    "mean",
+    "std",
+    "n_constant",
+    "familiar_mean",
+    "familiar_components",
+    "familiar_limit",
+    "costs",
+)
+Tensors = dict[str, npt.NDArray[Any]]
+Record = TypeVar("Record", Settings, DataSummary, Description)
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write a model, all but the `run` of a `TrainedModel`, to a safetensors file that `load_model` reads.
+
+    A file that was there is replaced only by a whole one.
+
+    Raises
+    ------
+    SsnnError
+        If the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    tensors: Tensors = {
+        "features": model.standardization.features.astype(np.int64),
+        "mean": model.standardization.mean,
+        "std": model.standardization.std,
+        "n_constant": np.array([model.standardization.n_constant], np.int64),
+        "familiar_mean": model.novelty.mean,
+        "familiar_components": model.novelty.components,
+        "familiar_limit": model.novelty.limit,
+        "costs": np.array(model.costs, np.float64),
+    }
+    for number, (W, b) in enumerate(model.network, start=1):
+        tensors |= {f"W{number}": W, f"b{number}": b}
+    metadata = {
+        "schema": SCHEMA,
+        "ssnn": ssnn.__version__,
+        "settings": json.dumps(asdict(model.settings)),
+        "data": json.dumps(asdict(model.data)),
+        "backend": json.dumps(asdict(model.backend)),
+    }
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    content = save(tensors, metadata | {"sha256": _checksum(tensors, metadata)})
+    with atomic_write(path) as put:
+        put(content)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model.
+
+    Returns
+    -------
+    Model
+        To the bit as it was saved.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is damaged, or is not a model of ours.
+    """
+    tensors, metadata = _read(Path(path))
+    try:
+        return _model(tensors, metadata)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+        raise ModelError(f"{path}: not a usable model: {what}") from None
+
+
+def _read(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """The content of a file whose checksum is right."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelError(f"{path}: not a file")
+        with path.open("rb") as file:
+            length = file.read(8)
+            header = file.read(min(int.from_bytes(length, "little"), MAX_HEADER))
+            metadata = _metadata(path, header)
+            size, free = os.fstat(file.fileno()).st_size, free_memory()
+            if 2 * size > free:
+                raise ModelError(f"{path}: {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free")
+            content = length + header + file.read()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path}: damaged: {' '.join(str(error).split())}") from None
+    if metadata.pop("sha256", None) != _checksum(tensors, metadata):
+        raise ModelError(f"{path}: damaged: its content does not have the checksum that it should have")
+    return tensors, metadata
+
+
+def _metadata(path: Path, header: bytes) -> dict[str, str]:
+    """The texts in a safetensors header, if it is one of ours; before anything large is read."""
+    try:
+        metadata = json.loads(header)["__metadata__"]
+        schema = metadata["schema"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ModelError(f"{path}: not a model of ssnn, or damaged") from None
+    if schema != SCHEMA:
+        raise ModelError(f"{path}: a model of schema {str(schema)[:40]!r}; this version of ssnn reads {SCHEMA}")
+    return dict(metadata)
+
+
+def _checksum(tensors: Tensors, metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, dtypes, shapes, values and texts."""
+    shapes = [(name, str(tensor.dtype), tensor.shape) for name, tensor in sorted(tensors.items())]
+    checksum = hashlib.sha256(json.dumps([shapes, sorted(metadata.items())]).encode())
+    for _, tensor in sorted(tensors.items()):
+        checksum.update(tensor.tobytes())
+    return checksum.hexdigest()
+
+
+def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
+    """The model, if everything in it fits together: the checksum protects from accidents, not from people."""
+    settings = _record(Settings, metadata["settings"])
+    data = _record(DataSummary, metadata["data"])
+    if data.digits not in permutations(range(10), 2):
+        raise ValueError(f"digits {data.digits}")
+    n0 = SIZE**2
+    mean = _shaped("familiar_mean", tensors, np.float32, 2, n0)
+    features = _shaped("features", tensors, np.int64, None)
+    n = len(features)
+    if n == 0 or features[0] < 0 or features[-1] >= n0 or np.any(np.diff(features) <= 0):
+        raise ValueError(f"features are not ascending numbers of its {n0} pixels")
+    standardization = Standardization(
+        features.astype(np.intp),
+        _shaped("mean", tensors, np.float64, n),
+        _shaped("std", tensors, np.float64, n),
+        int(_shaped("n_constant", tensors, np.int64, 1)[0]),
+    )
+    novelty = Novelty(
+        mean,
+        _shaped("familiar_components", tensors, np.float32, 2, n0, None),
+        _shaped("familiar_limit", tensors, np.float32, 2),
+    )
+    network = _network(tensors, (n, *settings.hidden, 1))
+    backend = _record(Description, metadata["backend"])
+    dtype = network[0].W.dtype
+    if np.any(standardization.std.astype(dtype) <= 0) or np.any(novelty.limit <= 0):
+        raise ValueError("what is divided by is not positive")
+    costs = _shaped("costs", tensors, np.float64, None)
+    if len(costs) > settings.iterations:
+        raise ValueError(f"{len(costs)} costs of {settings.iterations} iterations")
+    layers = range(1, len(network) + 1)
+    if set(tensors) != {*COMMON, *(f"W{k}" for k in layers), *(f"b{k}" for k in layers)}:
+        raise ValueError("tensors that belong to no model of ours")
+    if backend.dtype != dtype:
+        raise ValueError(f"its parameters are {dtype}, and its record says {backend.dtype}")
+    if min(data.train, data.test) < 0 or data.features != n or data.constant_features != standardization.n_constant:
+        raise ValueError("its record of the data does not fit its standardisation")
+    return Model(network, standardization, novelty, settings, data, backend, tuple(costs.tolist()))
+
+
+def _network(tensors: Tensors, sizes: tuple[int, ...]) -> Network:
+    dtype = str(tensors["W1"].dtype)
+    if dtype not in DTYPES:
+        raise ValueError(f"W1 is of {dtype}")
+    return tuple(
+        Layer(
+            _shaped(f"W{number}", tensors, dtype, n_out, n_in),
+            _shaped(f"b{number}", tensors, dtype, n_out, 1),
+        )
+        for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1)
+    )
+
+
+def _shaped(name: str, tensors: Tensors, dtype: npt.DTypeLike, *shape: int | None) -> npt.NDArray[Any]:
+    """A tensor of this dtype and shape, None for any length, and of nothing but finite numbers."""
+    tensor = tensors[name]
+    fits = tensor.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, tensor.shape, strict=True))
+    if tensor.dtype != dtype or not fits:
+        wanted = ", ".join("…" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not {np.dtype(dtype)} ({wanted})")
+    if not np.all(np.isfinite(tensor)):
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return tensor
+
+
+def _record(kind: type[Record], text: str) -> Record:
+    """A dataclass from its JSON, if every value is of the type that the dataclass says."""
+    values = json.loads(text)
+    hints = get_type_hints(kind)
+    if not isinstance(values, dict) or set(values) != {field.name for field in fields(kind)}:
+        raise ValueError(f"the names in {kind.__name__} are not those that it has")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    for name, value in values.items():
+        if not _is_a(value, hints[name]):
+            raise ValueError(f"{name} of {kind.__name__} is {str(value)[:40]!r}")
+        if isinstance(value, str) and not value.isprintable():  # it will be printed
+            raise ValueError(f"{name} of {kind.__name__} holds control characters")
+    return kind(**values)
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type of a hint, as far as the records have types: bool is not int here."""
+    kinds = get_args(hint) or (hint,)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        of_each = kinds[:1] * len(value) if ... in kinds else kinds
+        return len(value) == len(of_each) and all(map(_is_a, value, of_each))
+    return type(value) in kinds or (float in kinds and type(value) is int)

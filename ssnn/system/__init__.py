@@ -1,0 +1,1 @@
+"""Files, signals, processes, the machine and its clock: what no maths needs."""

@@ -1,0 +1,76 @@
+"""Ctrl-C and SIGTERM: both end a program alike, and a program may finish what it is at before it goes."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, NoReturn
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+REPEAT = 1.0  # seconds within which the same wish comes twice, from a person's shell and its process group
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come: what Ctrl-C is to the person at the keyboard, this is to the machine."""
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Raise `Terminated` on SIGTERM, so that whatever cleans up after Ctrl-C does so here too."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    with _handled(terminate, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def defer_first_signal(message: str) -> Iterator[Callable[[], int | None]]:
+    """Note the first Ctrl-C, SIGTERM or SIGHUP, and tell the user; one that comes later has its usual effect.
+
+    Yields
+    ------
+    callable
+        Gives the number of the signal that was noted, or None.
+    """
+    noted: list[int] = []
+    since = 0.0
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal since
+        if noted:
+            if time.monotonic() - since > REPEAT:
+                signal.signal(number, before[signal.Signals(number)])
+                signal.raise_signal(number)
+            return
+        noted.append(number)
+        since = time.monotonic()
+        # Past Python's buffers, which the signal may have interrupted.
+        with suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), f"\n{message}\n".encode())
+
+    with _handled(note, *ENDING) as before:
+        yield lambda: noted[0] if noted else None
+
+
+@contextmanager
+def _handled(
+    handler: Callable[[int, FrameType | None], None], *numbers: signal.Signals
+) -> Iterator[dict[signal.Signals, Any]]:
+    """Handle these signals within the block, but for those that the process was told to ignore."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: was for number, was in before.items() if was not in (signal.SIG_IGN, None)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}  # only there can they be handled
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield before
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)

@@ -1,0 +1,1 @@
+"""Timing one iteration on every backend, verified first."""

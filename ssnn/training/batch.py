@@ -1,0 +1,124 @@
+"""Samples on their way to the device: raw pixels on the host become a batch in microbatches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace, device
+
+from ssnn.backends import Accumulation, Backend
+from ssnn.data import Samples
+from ssnn.data.blocks import fill_up
+from ssnn.network import Network, gradients
+from ssnn.standardize import Standardization, select, standardize
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.typing import Array
+
+MAX_STANDARDIZED = 4096  # samples that are standardised at once: their temporaries stay small beside the batch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples on a device, in p microbatches of s samples, of which the last is padded.
+
+    Attributes
+    ----------
+    X : array (p, n0, s)
+        The network's inputs; raw pixels, uint8, where `accumulation.raw_pixels` says so.
+    Y : array (p, 1, s)
+        The classes.
+    sample_weight : array (p, 1, s)
+        1/m for each of the m samples, 0 for padding.
+    accumulation : Accumulation
+        How the batch is split.
+    inputs : callable
+        From a microbatch of X to the network's inputs.
+    """
+
+    X: Array
+    Y: Array
+    sample_weight: Array
+    accumulation: Accumulation
+    inputs: Callable[[Array], Array]
+
+    def gradients(self, network: Network, X: Array, Y: Array, sample_weight: Array) -> tuple[Network, Array]:
+        """Gradient and cost of a microbatch, with X as it lies in the batch."""
+        return gradients(network, self.inputs(X), Y, sample_weight)
+
+
+def batch_to_device(
+    backend: Backend,
+    standardization: Standardization,
+    samples: Samples,
+    start: Network,
+    watch: Stopwatch,
+) -> Batch:
+    """Bring samples to the device, split as the backend wants it for this network (or stack of networks).
+
+    The time goes to "transfer" and "compile" on the stopwatch.
+    """
+    W = [layer.W for layer in start]
+    weights = max(w.shape[-2] * w.shape[-1] for w in W)
+    accumulation = backend.accumulation(len(samples), weights, is_stack=W[0].ndim > 2)
+    size = accumulation.microbatch_size
+    count = ceil(len(samples) / size)
+    with watch.measure("transfer"):
+        features, mean, std = backend.to_device(standardization.arrays)
+        classes = fill_up(samples.labels.astype(np.float64), count * size)
+        weight = fill_up(np.full(len(samples), 1 / len(samples)), count * size)
+        Y, sample_weight = backend.to_device(tuple(row.reshape(count, 1, size) for row in (classes, weight)))
+    if accumulation.raw_pixels:
+        with watch.measure("transfer"):
+            X = backend.asarray(_raw(samples.pixels, standardization.features, count, size))
+            backend.synchronize((X, Y, sample_weight))
+        return Batch(X, Y, sample_weight, accumulation, lambda X: standardize(X, mean, std))
+    X = _standardized(backend, samples.pixels, (features, mean, std), count, size, watch)
+    with watch.measure("transfer"):
+        backend.synchronize((X, Y, sample_weight))
+    return Batch(X, Y, sample_weight, accumulation, lambda X: X)
+
+
+def _raw(pixels: npt.NDArray[Any], features: npt.NDArray[np.intp], count: int, size: int) -> npt.NDArray[Any]:
+    """Raw pixels (m, n0) as microbatches (count, n, size), padded with zeros."""
+    X = np.zeros((count, len(features), size), pixels.dtype)
+    for index in range(count):
+        rows = pixels[index * size : (index + 1) * size]
+        X[index, :, : len(rows)] = select(rows, features)
+    return X
+
+
+def _standardized(
+    backend: Backend,
+    pixels: npt.NDArray[Any],
+    transform: tuple[Array, Array, Array],
+    count: int,
+    size: int,
+    watch: Stopwatch,
+) -> Array:
+    """Standardised microbatches (count, n, size) on the device, from raw pixels (m, n0); padded with black."""
+
+    def allocate(mean: Array) -> Array:
+        xp = array_namespace(mean)
+        rows = xp.empty((count, size, mean.shape[0]), dtype=mean.dtype, device=device(mean))
+        return rows.mT  # a sample lies in one stretch of memory, which suits both matrix products
+
+    def write(X: Any, index: int, start: int, rows: Array, features: Array, mean: Array, std: Array) -> None:
+        X[index, :, start : start + rows.shape[0]] = standardize(select(rows, features), mean, std)
+
+    with watch.measure("transfer"):
+        X = backend.program(allocate)(transform[1])
+    program = backend.program(write)
+    for index in range(count):
+        rows = fill_up(pixels[index * size : (index + 1) * size], size)
+        for start in range(0, size, MAX_STANDARDIZED):
+            with watch.measure("transfer"):
+                on_device = backend.asarray(rows[start : start + MAX_STANDARDIZED])
+            if index == start == 0:
+                with watch.measure("compile"):
+                    program.compile(X, 0, 0, on_device, *transform)
+            with watch.measure("transfer"):
+                program(X, index, start, on_device, *transform)
+    return X

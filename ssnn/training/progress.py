@@ -1,0 +1,57 @@
+"""How far a run is, and after which iterations it says so."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+PROGRESS_STEPS = 20  # reports per run, as in the article
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of a run at the end of a progress step, which is a twentieth of the iterations.
+
+    Attributes
+    ----------
+    iteration, iterations : int
+        Done so far, and in all.
+    cost : float
+        Of this iteration, taken before its update.
+    previous_cost : float
+        Of the iteration before; NaN where there is none.
+    seconds_per_iteration : float
+        The mean of this run so far.
+    """
+
+    iteration: int
+    iterations: int
+    cost: float
+    previous_cost: float
+    seconds_per_iteration: float
+
+
+class ProgressReport(Protocol):
+    """What is called at the end of every progress step."""
+
+    def __call__(self, progress: Progress, /) -> object:
+        """Report."""
+
+
+def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: float) -> Progress:
+    """The progress of a run, from the costs of all iterations so far."""
+    previous = costs[-2] if len(costs) > 1 else math.nan
+    return Progress(len(costs), iterations, costs[-1], previous, seconds_per_iteration)
+
+
+def boundaries(done: int, iterations: int, checkpoint_every: int | None = None) -> Iterator[int]:
+    """Where progress steps end: every twentieth of all iterations, counted anew from each checkpoint.
+
+    Between two boundaries nothing waits for the host. The first is `done`, the last `iterations`. Starting anew at
+    each checkpoint keeps the number of different step lengths small: each is compiled on its own.
+    """
+    yield done
+    while done < iterations:
+        checkpoint = (done // checkpoint_every + 1) * checkpoint_every if checkpoint_every else iterations
+        done = min(done + max(1, iterations // PROGRESS_STEPS), checkpoint, iterations)
+        yield done

@@ -1,0 +1,41 @@
+"""Continuing a run: what it must have in common with the model that it goes on from."""
+
+from dataclasses import fields
+
+from ssnn.backends import Backend
+from ssnn.data import Dataset
+from ssnn.errors import UsageError
+from ssnn.model.model import Model
+from ssnn.settings import Settings
+
+
+def check_continues(model: Model, digits: Dataset, sha256: str, backend: Backend, settings: Settings) -> None:
+    """Refuse to continue a model with other data, another dtype or other settings than it was begun with.
+
+    Raises
+    ------
+    UsageError
+        If something contradicts the model, or it has done all iterations already.
+    """
+    pairs = [
+        (field.name.replace("_", " "), getattr(settings, field.name), getattr(model.settings, field.name))
+        for field in fields(Settings)
+        if field.name != "iterations"
+    ]
+    pairs += [("dtype", backend.dtype, model.dtype), ("digits", digits.classes, model.data.digits)]
+    contradictions = [f"{name} {_plain(given)}, not {_plain(had)}" for name, given, had in pairs if given != had]
+    if contradictions:
+        raise UsageError(f"what is asked for contradicts the model to be continued: {'; '.join(contradictions)}")
+    if sha256 != model.data.sha256:
+        raise UsageError(
+            f"the model to be continued has learnt from {model.data.train:,} other images, {model.data.name} "
+            f"({model.data.origin}); these are {len(digits.train):,}, {digits.name} ({digits.origin})"
+        )
+    if settings.iterations <= len(model.costs):
+        raise UsageError(
+            f"{settings.iterations} iterations: the model has done {len(model.costs)}, and this is the total to reach"
+        )
+
+
+def _plain(value: object) -> str:
+    return " ".join(map(str, value)) or "0" if isinstance(value, tuple) else str(value)

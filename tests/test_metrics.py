@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from support import import_or_skip
+
+from ssnn.errors import UsageError
+from ssnn.model.metrics import Evaluation, evaluate
+
+LOGITS = np.array([-2.0, 0.5, 3.0, 0.0, -1.0])
+LABELS = np.array([0, 0, 1, 1, 1], np.uint8)
+
+
+def test_errors_and_confusion_are_those_that_one_counts():
+    found = evaluate(LOGITS, LABELS)
+    assert found.errors == (1, 3, 4)
+    assert found.confusion == ((1, 1), (2, 1))
+    assert found.error_rate == 3 / 5
+
+
+def test_a_tie_is_class_0():
+    """The article says 1 where A2 > 0.5, and a logit of 0 is a probability of exactly 0.5."""
+    assert evaluate(np.zeros(2), np.array([0, 1], np.uint8)).errors == (1,)
+
+
+def test_log_loss_and_brier_score_follow_their_definitions():
+    p = 1 / (1 + np.exp(-LOGITS))
+    found = evaluate(LOGITS, LABELS)
+    assert found.log_loss == pytest.approx(-np.mean(np.where(LABELS == 1, np.log(p), np.log(1 - p))), rel=1e-14)
+    assert found.brier_score == pytest.approx(np.mean((p - LABELS) ** 2), rel=1e-14)
+
+
+def test_log_loss_and_brier_score_are_scikit_learn_s(random):
+    metrics = import_or_skip("sklearn.metrics")
+    logits, labels = random.normal(size=1000), random.integers(0, 2, 1000).astype(np.uint8)
+    p = 1 / (1 + np.exp(-logits))
+    found = evaluate(logits, labels)
+    assert found.log_loss == pytest.approx(metrics.log_loss(labels, p))
+    assert found.brier_score == pytest.approx(metrics.brier_score_loss(labels, p))
+    np.testing.assert_array_equal(found.confusion, metrics.confusion_matrix(labels, logits > 0))
+
+
+@pytest.mark.parametrize(("errors", "samples"), [(0, 10), (1, 2115), (500, 2115), (7, 7)])
+def test_the_interval_solves_wilson_s_equation(errors, samples):
+    """Its ends are the rates p from which the observed one is 1.96 of their standard errors away."""
+    found = Evaluation(samples, tuple(range(errors)), ((0, 0), (0, 0)), 0.0, 0.0)
+    for p in found.error_rate_interval:
+        z = abs(found.error_rate - p) / np.sqrt(p * (1 - p) / samples) if 0 < p < 1 else 1.959963984540054
+        assert z == pytest.approx(1.959963984540054, rel=1e-9)
+    assert found.error_rate_interval[0] <= found.error_rate <= found.error_rate_interval[1]
+
+
+def test_what_cannot_be_judged_is_told():
+    with pytest.raises(UsageError, match="there is no image to judge"):
+        evaluate(np.empty(0), np.empty(0, np.uint8))
+    with pytest.raises(UsageError, match=r"labels are the classes 0 and 1, .*; one is 9"):
+        evaluate(LOGITS, np.array([4, 9, 9, 4, 4], np.uint8))

@@ -1,0 +1,260 @@
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+import ssnn
+from ssnn import backends
+from ssnn.agreement import disagreement
+from ssnn.errors import ModelError, SsnnError, UsageError
+from ssnn.model import serialization
+from ssnn.settings import Settings
+from ssnn.system.files import check_writable
+from ssnn.training.trainer import fit
+
+
+@pytest.fixture(scope="module")
+def model(few_digits):
+    return fit(few_digits, settings=Settings(hidden=(2,), iterations=3))
+
+
+@pytest.fixture
+def path(tmp_path, model):
+    model.save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def arrays(model):
+    parts = (model.standardization, model.novelty)
+    values = [value for part in parts for value in vars(part).values()]
+    return [parameters for layer in model.network for parameters in layer] + [np.asarray(value) for value in values]
+
+
+def same(one, other):
+    pairs = zip(arrays(one), arrays(other), strict=True)
+    records = ("settings", "data", "backend", "costs")
+    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs) and all(
+        getattr(one, name) == getattr(other, name) for name in records
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", [(), (6, 4)])
+@pytest.mark.parametrize("constant_features", ["drop", "keep"])
+def test_a_model_comes_back_to_the_bit(few_digits, tmp_path, dtype, hidden, constant_features):
+    settings = Settings(hidden, iterations=3, constant_features=constant_features)
+    model = fit(few_digits, backends.open_backend("numpy", dtype=dtype), settings)
+    model.save(tmp_path / "a file")
+    loaded = ssnn.load_model(tmp_path / "a file")
+    assert same(loaded, model)
+    assert loaded.run is None
+    np.testing.assert_array_equal(
+        loaded.predict_proba(few_digits.test.pixels), model.predict_proba(few_digits.test.pixels)
+    )
+
+
+def test_any_reader_of_safetensors_reads_it(path, model):
+    with safe_open(path, framework="numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("W1"), model.network[0].W)
+        assert json.loads(file.metadata()["settings"])["learning_rate"] == 0.5
+        assert file.metadata()["ssnn"] == ssnn.__version__
+
+
+def test_settings_of_numpy_s_numbers_can_be_kept(few_digits, tmp_path):
+    settings = Settings(hidden=(np.int64(2),), learning_rate=np.float32(0.5), iterations=np.int32(2), seed=np.uint8(3))
+    fit(few_digits, settings=settings).save(tmp_path / "model")
+    assert ssnn.load_model(tmp_path / "model").settings == settings
+
+
+def test_a_flipped_byte_changes_nothing_or_is_refused(path, model, random):
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    refused = 0
+    for position in [*random.integers(0, header, 300), *random.integers(header, len(whole), 100)]:
+        flipped = bytearray(whole)
+        flipped[position] ^= random.integers(1, 256)
+        path.write_bytes(flipped)
+        try:
+            assert same(ssnn.load_model(path), model)
+        except ModelError:
+            refused += 1
+    assert refused > 350
+
+
+def test_a_file_cut_short_is_refused(path, random):
+    whole = path.read_bytes()
+    for length in [0, 1, 8, 100, *random.integers(0, len(whole), 30), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(ModelError, match=r"not a model of ssnn, or damaged|damaged: "):
+            ssnn.load_model(path)
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(ModelError, match="damaged"):
+        ssnn.load_model(path)
+
+
+def test_what_is_no_model_file_is_told(tmp_path):
+    def told(path):
+        with pytest.raises(ModelError) as error:
+            ssnn.load_model(path)
+        return str(error.value).removeprefix(f"{path}: ")
+
+    assert told(tmp_path / "none") == "missing"
+    assert told(tmp_path) == "not a file"
+    (tmp_path / "text").write_text("hello, this is no model at all")
+    assert told(tmp_path / "text") == "not a model of ssnn, or damaged"
+    save_file({"W1": np.zeros((2, 2))}, tmp_path / "foreign", {"format": "pt"})
+    assert told(tmp_path / "foreign") == "not a model of ssnn, or damaged"
+    save_file({"W1": np.zeros((2, 2))}, tmp_path / "newer", {"schema": "ssnn.model/2"})
+    assert told(tmp_path / "newer") == "a model of schema 'ssnn.model/2'; this version of ssnn reads ssnn.model/1"
+    with (tmp_path / "vast").open("wb") as file:
+        file.truncate(10**13)
+    assert told(tmp_path / "vast") == "not a model of ssnn, or damaged"
+    (tmp_path / "deep").write_bytes((10**6).to_bytes(8, "little") + b"[" * 10**6)
+    assert told(tmp_path / "deep") == "not a model of ssnn, or damaged"
+
+
+def forge(path, tensors=(), settings=(), data=(), without=()):
+    """Change a model file and give it the right checksum, as somebody would who means harm."""
+    with safe_open(path, framework="numpy") as file:
+        content = {name: file.get_tensor(name) for name in file.keys()} | dict(tensors)  # noqa: SIM118
+        metadata = file.metadata()
+    for name, changes in (("settings", settings), ("data", data)):
+        metadata[name] = json.dumps(json.loads(metadata[name]) | dict(changes))
+    for name in ("sha256", *without):
+        content.pop(name, None)
+        metadata.pop(name, None)
+    save_file(content, path, metadata | {"sha256": serialization._checksum(content, metadata)})
+
+
+def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
+    forge(path)
+    assert same(ssnn.load_model(path), model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tensors": {"W1": np.zeros((3, 5), np.float32)}}, "W1 is float32 (3, 5), not float32 (2, "),
+        ({"tensors": {"b2": np.full((1, 1), np.nan, np.float32)}}, "b2 holds numbers that are not finite"),
+        ({"tensors": {"b2": np.zeros((1, 1))}}, "b2 is float64 (1, 1), not float32 (1, 1)"),
+        ({"tensors": {"W1": np.zeros((2, 5), np.int8)}}, "W1 is of int8"),
+        ({"tensors": {"W3": np.zeros((1, 1), np.float32)}}, "tensors that belong to no model of ours"),
+        ({"tensors": {"features": np.array([0, 10**15])}}, "features are not ascending numbers of its 784 pixels"),
+        ({"tensors": {"features": np.array([5, 5])}}, "features are not ascending numbers of its 784 pixels"),
+        ({"tensors": {"familiar_limit": np.zeros(2, np.float32)}}, "what is divided by is not positive"),
+        ({"tensors": {"costs": np.zeros(4)}}, "4 costs of 3 iterations"),
+        ({"without": ["W2"]}, "W2 is missing"),
+        ({"without": ["data"]}, "data is missing"),
+        ({"settings": {"hidden": [10**9]}}, "W1 is float32"),
+        ({"settings": {"hidden": ["2"]}}, "hidden of Settings is \"('2',)\""),
+        ({"settings": {"iterations": True}}, "iterations of Settings is 'True'"),
+        ({"settings": {"learning_rate": "high"}}, "learning_rate of Settings is 'high'"),
+        ({"settings": {"learning_rate": 10**400}}, f"learning rate {10**400}: a positive, finite number is needed"),
+        ({"settings": {"seed": -1}}, "seed -1: it must lie in 0 … 4294967295"),
+        ({"settings": {"surprise": 1}}, "the names in Settings are not those that it has"),
+        ({"data": {"train": -5}}, "its record of the data does not fit its standardisation"),
+        ({"tensors": {"n_constant": np.array([-3])}}, "its record of the data does not fit its standardisation"),
+        ({"tensors": {"familiar_mean": np.zeros((2, 785), np.float32)}}, "familiar_mean is float32 (2, 785), not"),
+        ({"data": {"digits": [0, 10]}}, "digits (0, 10)"),
+        ({"data": {"digits": [0, 1, 2]}}, "digits of DataSummary is '(0, 1, 2)'"),
+        ({"data": {"name": "\x1b[2Jmnist"}}, "name of DataSummary holds control characters"),
+    ],
+)
+def test_a_forged_file_is_refused(path, changes, message):
+    forge(path, **changes)
+    with pytest.raises(ModelError) as error:
+        ssnn.load_model(path)
+    assert str(error.value).startswith(f"{path}: not a usable model: {message}")
+
+
+def test_numbers_that_float32_cannot_hold_are_refused(path, model, few_digits):
+    forge(path, tensors={"std": np.full_like(model.standardization.std, 1e-320)})
+    with pytest.raises(ModelError, match="what is divided by is not positive"):
+        ssnn.load_model(path)
+    model.save(path)
+    forge(path, tensors={"W1": np.full_like(model.network[0].W, 3e38), "W2": np.full_like(model.network[1].W, 3e38)})
+    with pytest.raises(ModelError, match="computes numbers that are not finite"):
+        ssnn.load_model(path).predict(few_digits.test.pixels, backends.open_backend("numpy"))
+
+
+def test_a_file_that_is_larger_than_memory_is_refused(path):
+    with path.open("r+b") as file:
+        file.truncate(10**13)
+    with pytest.raises(ModelError, match=r"10,000\.0 GB, and .* GB of memory are free"):
+        ssnn.load_model(path)
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(path, model, few_digits):
+    before = path.read_bytes()
+    program = (
+        "import resource, sys, ssnn\n"
+        "model = ssnn.load_model(sys.argv[1])\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2}, {resource.RLIM_INFINITY}))\n"
+        "model.save(sys.argv[1])\n"
+    )
+    process = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
+    assert process.stderr.splitlines()[-1].endswith(f"SsnnError: {path} cannot be written (File too large)")
+    assert path.read_bytes() == before
+    assert list(path.parent.glob(".*")) == []
+
+
+def test_where_nothing_can_be_written_is_told(model, tmp_path):
+    with pytest.raises(SsnnError, match=r"cannot be written \(No such file or directory\)"):
+        model.save(tmp_path / "nowhere" / "model")
+    with pytest.raises(SsnnError, match=r"cannot be written \(Is a directory\)"):
+        model.save(tmp_path)
+
+
+def test_whoever_reads_the_old_file_goes_on_reading_it(path, model):
+    before = path.read_bytes()
+    with path.open("rb") as old:
+        replace(model, costs=(1.0,)).save(path)
+        assert old.read() == before
+    assert path.read_bytes() != before
+
+
+def test_what_a_killed_process_left_behind_goes_in_time(path, model):
+    old, young = (path.with_name(f".ssnn-part-{name}") for name in ("old", "young"))
+    for leftover in (old, young):
+        leftover.write_text("half a model")
+    os.utime(old, (0, time.time() - 3700))
+    path.chmod(0o640)
+    replace(model, costs=(1.0,)).save(path)
+    assert not old.exists()
+    assert young.exists()  # somebody may be writing it
+    assert ssnn.load_model(path).costs == (1.0,)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_that_takes_no_file_leaves_the_old_one(path, model, monkeypatch):
+    """Though the file itself could be written: it would not be whole all the time."""
+    before = path.read_bytes()
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("ssnn.files._temporary", refuse)
+    with pytest.raises(SsnnError, match=r"cannot be written \(Permission denied\)"):
+        model.save(path)
+    with pytest.raises(UsageError, match="cannot be written: permission denied"):
+        check_writable(str(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("folder", ["mein\u00a0Ordner", "a\x1b[2Jb", "latin\udce9"])
+def test_a_folder_of_any_name_makes_no_model_unusable(few_digits, tmp_path, folder):
+    digits = replace(few_digits, origin=folder)
+    fit(digits, settings=Settings(iterations=1)).save(tmp_path / "model")
+    assert ssnn.load_model(tmp_path / "model").data.origin.isprintable()
+
+
+def test_the_network_is_not_changed_by_keeping_it(path, model):
+    assert disagreement(ssnn.load_model(path).network, model.network) == 0

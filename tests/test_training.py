@@ -1,0 +1,198 @@
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from support import BACKENDS, open_or_skip, step
+
+from ssnn import backends, data
+from ssnn.agreement import disagreement, tolerance
+from ssnn.backends.numpy import NumpyBackend
+from ssnn.errors import TrainingError, UsageError
+from ssnn.initialization import initial_network
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_backend_ends_where_numpy_float64_ends(mnist_digits, mnist_reference, name, dtype):
+    backend = open_or_skip(name, dtype=dtype)
+    result = fit(mnist_digits, backend)
+    bound = tolerance(dtype, 500)
+    assert all(parameters.dtype == dtype for layer in result.network for parameters in layer)
+    assert disagreement(result.network, mnist_reference.network) < bound
+    np.testing.assert_allclose(result.costs, mnist_reference.costs, rtol=bound)
+    assert result.run.test.errors == (2031,)
+    assert result.run.test.error_rate == 1 / 2115
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_float32_agrees_on_synthetic_digits_too(name):
+    """Here NumPy's rounding puts a sample on the other side of a ReLU's kink in the first iteration."""
+    digits, settings = data.load_data("synthetic"), Settings(iterations=25)
+    reference = fit(digits, backends.open_backend("numpy", dtype="float64"), settings)
+    result = fit(digits, open_or_skip(name), settings)
+    assert disagreement(result.network, reference.network) < tolerance("float32", 25)
+
+
+def test_a_learning_rate_of_numpy_s_changes_no_dtype(few_digits):
+    result = fit(few_digits, backends.open_backend("numpy"), Settings(learning_rate=np.float64(0.5), iterations=2))
+    assert {p.dtype for layer in result.network for p in layer} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_backend_agrees_on_few_digits(few_digits, name):
+    """What the test above says, in short and where MNIST is not to be had; two hidden layers."""
+    settings = Settings(hidden=(6, 4), iterations=50)
+    reference = fit(few_digits, backends.open_backend("numpy", dtype="float64"), settings)
+    result = fit(few_digits, open_or_skip(name, dtype="float64"), settings)
+    assert disagreement(result.network, reference.network) < tolerance("float64", 50)
+    assert reference.costs[-1] < reference.costs[0] / 2
+
+
+def test_numpy_repeats_itself_to_the_bit(few_digits):
+    first, second = (fit(few_digits, backends.open_backend("numpy"), Settings(iterations=40)) for _ in range(2))
+    assert first.costs == second.costs
+    assert disagreement(first.network, second.network) == 0
+
+
+def test_constant_features_change_nothing_but_the_images_that_light_them(mnist_digits, mnist_reference):
+    """The article: training is the same to 1e-13, and of the test images only 1749 falls to a constant feature."""
+    kept = fit(mnist_digits, backends.open_backend("numpy", dtype="float64"), Settings(constant_features="keep"))
+    np.testing.assert_allclose(kept.costs, mnist_reference.costs, rtol=1e-9)
+    assert kept.run.train.errors == mnist_reference.run.train.errors
+    assert kept.run.test.errors == (1749, 2031)
+    assert (mnist_reference.data.features, kept.data.features) == (617, 784)
+    assert mnist_reference.data.constant_features == kept.data.constant_features == 167
+
+
+def test_synthetic_digits_teach_the_real_ones(mnist_digits):
+    real = fit(data.load_data("synthetic")).evaluate(mnist_digits.test)
+    assert real.samples == 2115
+    assert real.error_rate <= 0.01
+
+
+def test_a_run_without_hidden_layers_is_logistic_regression(few_digits):
+    """Newton's method finds the same optimum as gradient descent, given a feature and time."""
+    columns = few_digits.train.pixels.sum(axis=0).argsort()[-3:]
+    part = data.Samples(few_digits.train.pixels[:, columns], few_digits.train.labels)
+    digits = dataclasses.replace(few_digits, train=part, test=part)
+    settings = Settings(hidden=(), iterations=20_000, learning_rate=1.0)
+    result = fit(digits, backends.open_backend("numpy", dtype="float64"), settings)
+    X = np.vstack([((part.pixels - result.standardization.mean) / result.standardization.std).T, np.ones(len(part))])
+    w = np.zeros((1, 4))
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-w @ X))
+        w += np.linalg.solve((p * (1 - p) * X) @ X.T, ((part.labels - p) @ X.T).T).T
+    (layer,) = result.network
+    np.testing.assert_allclose(np.hstack([layer.W, layer.b]), w, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("iterations", "steps"), [(1, [1]), (19, [1] * 19), (40, [2] * 20), (45, [2] * 22 + [1])])
+def test_progress_is_told_once_per_step_and_every_cost_is_kept(few_digits, iterations, steps):
+    told = []
+    result = fit(few_digits, backends.open_backend("numpy"), Settings(iterations=iterations), report=told.append)
+    assert [progress.iteration for progress in told] == list(np.cumsum(steps))
+    assert len(result.costs) == iterations
+    assert [progress.cost for progress in told] == [result.costs[progress.iteration - 1] for progress in told]
+    assert all(
+        progress.previous_cost == result.costs[progress.iteration - 2] for progress in told if progress.iteration > 1
+    )
+    assert math.isnan(told[0].previous_cost) == (told[0].iteration == 1)
+
+
+def test_costs_are_taken_before_the_update(few_digits):
+    settings = Settings(iterations=3, hidden=(4,))
+    result = fit(few_digits, backends.open_backend("numpy", dtype="float64"), settings)
+    found = result.standardization
+    network = initial_network((784, 4, 1), settings.seed, found.features)
+    X = ((few_digits.train.pixels[:, found.features] - found.mean) / found.std).T
+    for expected in result.costs:
+        network, cost = step(network, X, few_digits.train.labels[None, :].astype(float), 1 / 200, 0.5)
+        assert cost == pytest.approx(expected, rel=1e-13)
+
+
+def test_the_host_is_told_only_once_per_step(few_digits):
+    class Counting(NumpyBackend):
+        calls = 0
+
+        def to_numpy(self, array):
+            self.calls += 1
+            return super().to_numpy(array)
+
+    short, long = Counting(backends.Options()), Counting(backends.Options())
+    fit(few_digits, short, Settings(iterations=20))
+    fit(few_digits, long, Settings(iterations=200))
+    assert short.calls == long.calls
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_cost_that_is_no_longer_finite_stops_the_run(few_digits, name):
+    told = []
+    backend = open_or_skip(name)
+    with pytest.raises(
+        TrainingError, match=r"the cost is (nan|inf) at iteration \d+; try a learning rate below 1e\+30"
+    ):
+        fit(few_digits, backend, Settings(learning_rate=1e30, iterations=100), report=told.append)
+    assert len(told) <= 1
+
+
+def test_parameters_that_are_not_finite_after_the_last_iteration_are_told(few_digits):
+    with pytest.raises(TrainingError, match="a parameter is not finite at iteration 1; try a learning rate below"):
+        fit(few_digits, backends.open_backend("numpy"), Settings(learning_rate=1e39, iterations=1, hidden=()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden": (10, 0)}, r"hidden layers \(10, 0\): each needs at least 1 neuron"),
+        ({"hidden": 10}, "hidden layers 10: a tuple of neurons per layer is needed"),
+        ({"hidden": (-1,)}, "each needs at least 1 neuron"),
+        ({"learning_rate": 0.0}, "learning rate 0.0: a positive, finite number"),
+        ({"learning_rate": math.inf}, "learning rate inf: a positive, finite number"),
+        ({"learning_rate": math.nan}, "learning rate nan"),
+        ({"learning_rate": "high"}, "learning rate 'high': a positive, finite number"),
+        ({"iterations": 0}, "0 iterations: at least 1"),
+        ({"iterations": 2e1}, "iterations 20.0: a whole number"),
+        ({"hidden": (10.0,)}, r"hidden \(10.0,\): whole numbers"),
+        ({"seed": 1.5}, "seed 1.5: a whole number"),
+        ({"seed": -1}, "seed -1: it must lie in"),
+        ({"seed": 2**32}, "seed 4294967296: it must lie in"),
+        ({"constant_features": "maybe"}, "constant features 'maybe': choose drop or keep"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        Settings(**change)
+
+
+def test_a_result_becomes_json_and_back(few_digits):
+    result = fit(few_digits, backends.open_backend("numpy", threads=1), Settings(iterations=5))
+    answer = json.loads(json.dumps(result.to_json()))
+    assert list(answer) == ["schema", "backend", "data", "settings", "costs", "train", "test", "seconds"]
+    assert answer["schema"] == "ssnn.train/1"
+    assert answer["backend"] == {
+        "name": "numpy",
+        "library": "numpy",
+        "version": np.__version__,
+        "device": "cpu",
+        "dtype": "float32",
+        "precision": "highest",
+        "threads": 1,
+    }
+    assert answer["data"] == {
+        "name": "synthetic",
+        "origin": "a test",
+        "digits": [0, 1],
+        "train": 200,
+        "test": 100,
+        "features": result.data.features,
+        "constant_features": 784 - result.data.features,
+        "sha256": few_digits.train.sha256(),
+    }
+    assert Settings(**answer["settings"] | {"hidden": tuple(answer["settings"]["hidden"])}) == result.settings
+    assert answer["costs"] == list(result.costs)
+    assert list(answer["seconds"]) == ["load", "transfer", "compile", "iterations", "total"]
+    assert answer["seconds"]["total"] >= answer["seconds"]["iterations"] > 0
