@@ -21,8 +21,10 @@ PACKAGES = {
     "numpy": ["-e", ".[test]"],
     "strict": ["-e", ".[strict,test]"],
     "jax": ["-e", ".[jax,test]"],
-    # The CUDA libraries are large, and of use only to a GPU.
-    "cupy": ["-e", ".[cuda12,test]"] if HAS_GPU else ["-e", ".[test]", "cupy-cuda12x"],
+    # The CUDA libraries are large, and of use only to a GPU; without one, OpenBLAS is to multiply.
+    "cupy": ["-e", ".[cuda12,sklearn,test]"]
+    if HAS_GPU
+    else ["-e", ".[sklearn,test]", "cupy-cuda12x", "scipy-openblas32"],
 }
 NO_OTHER_LIBRARY = "not (cupy or jax or strict or torch)"
 
@@ -36,6 +38,15 @@ def install(session: nox.Session, *packages: str) -> None:
 def requiring(session: nox.Session, libraries: str) -> dict[str, str]:
     """The environment of tests that must not skip for want of these libraries, where the session has installed them."""
     return {"SSNN_REQUIRE": f"{REQUIRED},{libraries}"} if session.venv_backend != "none" else {}
+
+
+def on_cpu(session: nox.Session, command: list[str]) -> list[str]:
+    """The command as it runs with CuPy on the CPU, unless there is a GPU; either way, the output says so."""
+    if HAS_GPU:
+        session.log("CuPy runs on a GPU here: there is nvidia-smi")
+        return command
+    folder = session.cache_dir / "cuda_on_cpu"  # what is compiled outlives the session
+    return ["python", "tests/cuda_on_cpu/run.py", "--if-possible", "--folder", str(folder), *command]
 
 
 @nox.session
@@ -54,24 +65,27 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("backend", list(PACKAGES))
+@nox.parametrize("backend", list(PACKAGES), ids=list(PACKAGES))
 def tests(session: nox.Session, backend: str) -> None:
     """The tests of one backend; with NumPy all those that need no other library."""
     install(session, *PACKAGES[backend])
-    session.run("pytest", "-m", NO_OTHER_LIBRARY if backend == "numpy" else backend, *session.posargs)
+    command = ["pytest", "-m", NO_OTHER_LIBRARY if backend == "numpy" else backend, *session.posargs]
+    if backend == "cupy":
+        command = on_cpu(session, command)
+    session.run(*command)
 
 
 @nox.session
 def tests_extras(session: nox.Session) -> None:
     """The tests of the scikit-learn estimator, the ONNX export and the report, with what they are made for.
 
-    Those in a browser need a Chromium on the machine; those of PyTorch's arrays run in its own session.
+    Those in a browser need a Chromium on the machine; those of CuPy and of PyTorch run in sessions of their own.
     """
     install(session, "-e", ".[browser,jax,onnx,report,sklearn,strict,test]", "onnxruntime", "pandas")
     session.run(
         "pytest",
         "-m",
-        "not torch",
+        "not (cupy or torch)",
         *(f"tests/test_{part}.py" for part in ("estimator", "evaluation", "explain_browser", "explain_page", "export")),
         *session.posargs,
         env=requiring(session, "jinja2,matplotlib,onnx,onnxruntime,pandas,playwright,sklearn"),

@@ -1,1 +1,1 @@
-"""The benchmarks, and the page that their results fill."""
+"""The benchmarks: suites for pytest, other libraries to compare with, and the page that the results fill."""

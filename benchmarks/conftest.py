@@ -6,30 +6,51 @@ from functools import cache
 
 import pytest
 
-from benchmarks.limits import Limits, best, measure_limits
+from benchmarks.limits import Limits, best_of, measure_limits
 from ssnn import backends, data
 from ssnn.backends import Backend
 from ssnn.errors import BackendError, UsageError
-from ssnn.network import Network
 from ssnn.settings import Settings
 from ssnn.system import machine
 from ssnn.timing.trial import iterations_per_call, reference
 
 
 def pytest_benchmark_update_machine_info(machine_info):
-    """Leave the name of the machine out, and say what it is."""
+    """Replace the plugin's description, which has the host's name, by ours."""
     machine_info.clear()
     machine_info["ssnn"] = machine.describe()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_gpu():
+    """Keep JAX from taking most of a GPU's memory: other libraries and processes need it too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        yield
+
+
 @pytest.fixture(scope="session")
-def digits() -> data.Digits:
+def show_progress(pytestconfig):
+    """Write a line to the terminal, past pytest's capture."""
+    reporter, capture = map(pytestconfig.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
+
+    def show_progress(text: str) -> None:
+        if pytestconfig.get_verbosity() >= 0:
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.write_line(text)
+
+    return show_progress
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.Dataset:
     return data.load_data("auto", os.environ.get("SSNN_DATA_DIR") or None)
 
 
 @pytest.fixture(scope="session")
 def settings_for(digits):
-    """The settings of a run of one hidden layer, with as many iterations as are timed at once."""
+    """The settings of a run with one hidden layer, of the number of iterations that one call does."""
 
     def settings_for(hidden: int, samples: int = len(digits.train)) -> Settings:
         return Settings(hidden=(hidden,), iterations=iterations_per_call(samples, digits.train.pixels.shape[1], hidden))
@@ -39,26 +60,21 @@ def settings_for(digits):
 
 @pytest.fixture(scope="session")
 def reference_for(digits, settings_for):
-    """The network after the iterations of one call in NumPy float64, by the size of its hidden layer."""
-
-    @cache
-    def reference_for(hidden: int) -> Network:
-        return reference(digits, settings_for(hidden))
-
-    return reference_for
+    """Network and costs in NumPy float64 after the iterations of one call, by the size of the hidden layer."""
+    return cache(lambda hidden: reference(digits, settings_for(hidden)))
 
 
 @pytest.fixture(scope="session")
 def limits_of():
-    """What a device can do at its best, found once per session with each backend that runs there."""
+    """The best rates of a device in a dtype, measured once per session with each backend that runs there."""
 
     @cache
     def limits_of(device: str, dtype: str) -> Limits:
         found = []
         for name in [name for name in backends.BUILT_IN if name != "strict"]:  # which is NumPy
-            with suppress(BackendError, UsageError):  # absent, or never on this device
+            with suppress(BackendError, UsageError):  # not usable here, or never on this device
                 found.append(measure_limits(backends.open_backend(name, device=device, dtype=dtype)))
-        return best(found)
+        return best_of(found)
 
     return limits_of
 

@@ -3,23 +3,26 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssnn import backends
+from ssnn.backends import open_backend
 from ssnn.data.memmap import load_memmap
 from ssnn.network import Network
 from ssnn.settings import Settings
 from ssnn.system import machine
 from ssnn.timing.trial import Measurement, Trial, reference
 
+ROUNDS = 3
 
-def point(
+
+def measure_point(
     folder: Path, samples: int, settings: Settings, name: str, expected: Network
 ) -> Iterator[tuple[Measurement, int]]:
-    """The measurement on so many samples in float32, and the peak memory of this process in bytes."""
-    backend = backends.open_backend(name)
+    """The measurement on the first samples in float32, and the peak memory of this process in bytes."""
+    backend = open_backend(name)
     digits = load_memmap(folder, "synthetic", samples)
-    yield Trial(backend, digits, settings).measure(expected, rounds=3), machine.peak_memory()
+    yield Trial(backend, digits, settings).measure(expected, ROUNDS), machine.peak_memory()
 
 
-def expected(folder: Path, samples: int, settings: Settings) -> Iterator[Network]:
-    """What every backend has to agree with."""
-    yield reference(load_memmap(folder, "synthetic", samples), settings)
+def reference_network(folder: Path, samples: int, settings: Settings) -> Iterator[Network]:
+    """What every backend is verified against."""
+    network, _ = reference(load_memmap(folder, "synthetic", samples), settings)
+    yield network

@@ -1,46 +1,62 @@
-"""How long one full-batch iteration takes on each backend.
+"""The time of one full-batch iteration in each program: our backends, and other libraries on equal terms.
 
-What is timed is the loop that training runs, compiled and called once before, with one synchronisation at its end;
-and what it computes must agree with NumPy float64 before its time counts.
+All programs do the same work and must agree with NumPy float64 before their time counts. A call does many iterations
+and waits for the device once, at its end. The calls of all programs of a group alternate, so that a slow spell of the
+machine affects all alike; the test of each program then reports its row.
 """
 
-from dataclasses import asdict
+from functools import cache
+from statistics import median
 
 import numpy as np
 import pytest
 
-from ssnn import backends
-from ssnn.timing.trial import Trial
+from benchmarks.programs import PROGRAMS, Work, time_programs
+from ssnn.errors import BackendError
 
 HIDDEN = (10, 30, 100, 300)
-ROUNDS = 15  # calls over some seconds, so that one slow second of a shared machine does not decide
+CASES = [(hidden, dtype, name) for hidden in HIDDEN for dtype, programs in PROGRAMS.items() for name in programs]
 
 
-@pytest.mark.parametrize("dtype", backends.DTYPES)
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize("name", backends.BUILT_IN)
-def test_iteration(name, hidden, dtype, benchmark, digits, settings_for, reference_for, limits_of, open_or_skip):
-    backend, settings = open_or_skip(name, dtype), settings_for(hidden)
-    trial = Trial(backend, digits, settings)
-    apart = trial.verify(reference_for(hidden))
-    features = len(trial.standardization.features)
-    least = limits_of(backend.device, dtype).least_seconds(
-        (features, hidden, 1), len(digits.train), np.dtype(dtype).itemsize
-    )
-    benchmark.group = f"hidden {hidden}, {dtype}, {len(digits.train)} {digits.name} digits, {backend.device}"
-    benchmark.pedantic(trial.run, rounds=ROUNDS)
-    benchmark.extra_info |= asdict(backend.describe()) | {
-        "kind": "iteration",
-        "data": digits.name,
-        "samples": len(digits.train),
-        "features": features,
-        "hidden": [hidden],
-        "iterations": settings.iterations,
-        "ms_per_iteration": 1e3 * benchmark.stats.stats.median / settings.iterations,
-        "limit_ms": 1e3 * least,
-        "transfer_seconds": trial.seconds["transfer"],
-        "compile_seconds": trial.seconds["compile"],
-        "first_call_seconds": trial.seconds["first call"],
-        "disagreement": apart,
-        "tolerance": trial.tolerance(),
+@pytest.fixture(scope="module")
+def timed(request, digits, settings_for, reference_for, show_progress):
+    """The selected programs of a group, timed once."""
+    selected = [item.callspec.params for item in request.session.items if item.originalname == "test_iteration"]
+
+    @cache
+    def timed(hidden, dtype):
+        names = [case["name"] for case in selected if (case["hidden"], case["dtype"]) == (hidden, dtype)]
+        network, costs = reference_for(hidden)
+        work = Work(digits, settings_for(hidden), dtype, network, costs)
+        prepare = {name: PROGRAMS[dtype][name] for name in names}
+        return time_programs(prepare, work, lambda text: show_progress(f"hidden {hidden}, {dtype}: {text}"))
+
+    return timed
+
+
+@pytest.mark.filterwarnings("default")  # other libraries may warn
+@pytest.mark.parametrize(("hidden", "dtype", "name"), CASES)
+def test_iteration(hidden, dtype, name, benchmark, timed, limits_of):
+    outcome = timed(hidden, dtype)[name]
+    if isinstance(outcome, BackendError):
+        pytest.skip(str(outcome))
+    if isinstance(outcome, Exception):
+        raise outcome
+    row = outcome.row
+    device, _, _ = row["device"].partition(" ")
+    sizes = row["features"], hidden, 1
+    min_seconds = limits_of(device, dtype).min_seconds(sizes, row["samples"], np.dtype(dtype).itemsize)
+    benchmark.group = f"hidden {hidden}, {dtype}, {row['samples']} {row['data']} digits, {device}"
+    report(benchmark, outcome.seconds)
+    benchmark.extra_info |= row | {
+        "ms_per_iteration": 1e3 * median(outcome.seconds) / row["iterations"],
+        "limit_ms": 1e3 * min_seconds,
     }
+
+
+def report(benchmark, seconds):
+    """Hand over calls that were timed outside of the fixture; pytest-benchmark has no public function for it."""
+    benchmark._mode = "alternating rounds"
+    stats = benchmark._make_stats(iterations=1)
+    for each in seconds:
+        stats.update(each)

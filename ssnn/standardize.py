@@ -6,10 +6,7 @@ machine and backend; the transform itself is written in the Array API and runs w
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from ssnn.errors import DataError, UsageError
@@ -34,18 +31,18 @@ class Standardization:
         How many pixels never vary in the training images, whether they were dropped or kept.
     """
 
-    features: npt.NDArray[np.intp]
-    mean: npt.NDArray[np.float64]
-    std: npt.NDArray[np.float64]
+    features: Array
+    mean: Array
+    std: Array
     n_constant: int
 
     @property
-    def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    def arrays(self) -> tuple[Array, Array, Array]:
         """What `select` and `standardize` need: features, mean and std."""
         return self.features, self.mean, self.std
 
 
-def fit_pixels(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -> Standardization:
+def fit_pixels(pixels: Array, constant_features: str = "drop") -> Standardization:
     """Measure the training images.
 
     Parameters
@@ -63,27 +60,33 @@ def fit_pixels(pixels: npt.NDArray[np.uint8], constant_features: str = "drop") -
     DataError
         If no pixel varies.
     """
-    if pixels.dtype != np.uint8:
+    xp = array_namespace(pixels)
+    if pixels.dtype != xp.uint8:
         raise UsageError(f"pixels of dtype {pixels.dtype}: raw grey values in uint8 are needed")
     if constant_features not in CONSTANT_FEATURES:
         raise UsageError(f"constant features {constant_features!r}: choose {' or '.join(CONSTANT_FEATURES)}")
-    m = len(pixels)
+    m = pixels.shape[0]
     total, squares = _sums(pixels)
     # var = squares/m - (total/m)², over the common denominator m² and in Python's integers: nothing is rounded.
     m2_variance = [m * q - s * s for s, q in zip(total, squares, strict=True)]
-    varies = np.array([v > 0 for v in m2_variance])
-    if not varies.any():
+    varies = [v > 0 for v in m2_variance]
+    if not any(varies):
         raise DataError(f"no pixel varies over the {m} training images, so there is nothing to learn from")
-    mean = np.array([s / m for s in total])
-    std = np.array([sqrt(v) / m for v in m2_variance])
+    mean = [s / m for s in total]
+    std = [sqrt(v) / m for v in m2_variance]
     if constant_features == "keep":
-        features, std = np.arange(len(mean)), std + ARTICLE_EPSILON
+        kept, std = list(range(len(mean))), [s + ARTICLE_EPSILON for s in std]
     else:
-        features = np.flatnonzero(varies)
-    return Standardization(features, mean[features], std[features], n_constant=int(np.sum(~varies)))
+        kept = [feature for feature, v in enumerate(varies) if v]
+    return Standardization(
+        features=xp.asarray(kept, dtype=xp.int64),
+        mean=xp.asarray([mean[feature] for feature in kept], dtype=xp.float64),
+        std=xp.asarray([std[feature] for feature in kept], dtype=xp.float64),
+        n_constant=varies.count(False),
+    )
 
 
-def fit_floats(rows: npt.NDArray[np.float64]) -> Standardization:
+def fit_floats(rows: Array) -> Standardization:
     """Measure samples of any features, (m, n0), not grey values only; those that take one value alone are left out.
 
     Raises
@@ -91,16 +94,20 @@ def fit_floats(rows: npt.NDArray[np.float64]) -> Standardization:
     DataError
         If no feature varies.
     """
-    low, spread = np.min(rows, axis=0), np.ptp(rows, axis=0)
-    features = np.flatnonzero(spread)
-    if not len(features):
-        raise DataError(f"no feature varies over the {len(rows)} samples, so there is nothing to learn from")
-    low, spread = low[features], spread[features]
-    # Measured within its own range, 0 … 1, no feature loses digits to its offset, and no square overflows.
-    unit = (rows[:, features] - low) / spread
-    mean, std = low + spread * np.mean(unit, axis=0), spread * np.std(unit, axis=0)
+    xp = array_namespace(rows)
+    low, spread = xp.min(rows, axis=0), xp.max(rows, axis=0) - xp.min(rows, axis=0)
+    (features,) = xp.nonzero(spread)
+    if not features.shape[0]:
+        raise DataError(f"no feature varies over the {rows.shape[0]} samples, so there is nothing to learn from")
+    low, spread = xp.take(low, features), xp.take(spread, features)
+    # Measured within its own range, 0 … 1, no feature loses digits to its offset, and no square overflows. A feature
+    # is a row here, so that libraries which add up contiguous numbers pairwise do so.
+    columns = xp.take(rows.mT, features, axis=0)
+    unit = (columns - xp.expand_dims(low, axis=1)) / xp.expand_dims(spread, axis=1)
+    mean, std = low + spread * xp.mean(unit, axis=1), spread * xp.std(unit, axis=1)
     varies = std > 0  # but for a feature whose values differ by less than a float64 can halve
-    return Standardization(features[varies], mean[varies], std[varies], n_constant=rows.shape[1] - int(np.sum(varies)))
+    features, mean, std = features[varies], mean[varies], std[varies]
+    return Standardization(features, mean, std, n_constant=rows.shape[1] - features.shape[0])
 
 
 def select(pixels: Array, features: Array) -> Array:
@@ -131,11 +138,12 @@ def standardize(X: Array, mean: Array, std: Array) -> Array:
     return (xp.astype(X, mean.dtype) - mean) / std
 
 
-def _sums(pixels: npt.NDArray[np.uint8]) -> tuple[list[int], list[int]]:
+def _sums(pixels: Array) -> tuple[list[int], list[int]]:
     """Sum and sum of squares of every column, exact."""
-    total, squares = np.zeros((2, pixels.shape[1]), np.int64)
-    for start in range(0, len(pixels), BLOCK):
-        block = pixels[start : start + BLOCK].astype(np.int32)
-        total += np.sum(block, axis=0)
-        squares += np.sum(block * block, axis=0)
-    return total.tolist(), squares.tolist()
+    xp = array_namespace(pixels)
+    total = squares = xp.zeros(pixels.shape[1], dtype=xp.int64)
+    for start in range(0, pixels.shape[0], BLOCK):
+        block = xp.astype(pixels[start : start + BLOCK, :], xp.int32)
+        total = total + xp.sum(block, axis=0, dtype=xp.int64)
+        squares = squares + xp.sum(block * block, axis=0, dtype=xp.int64)
+    return [int(s) for s in total], [int(q) for q in squares]

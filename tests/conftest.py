@@ -54,7 +54,7 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mnist_digits(data_dir) -> data.Digits:
+def mnist_digits(data_dir) -> data.Dataset:
     return data.load_data("mnist", data_dir)
 
 
@@ -77,13 +77,13 @@ def article(mnist_digits) -> Model:
 
 
 @pytest.fixture(scope="session")
-def few_digits() -> data.Digits:
+def few_digits() -> data.Dataset:
     """300 synthetic images, 100 of them for testing: enough where the numbers only have to be the same."""
     digits = data.load_data("synthetic")
     train_part, test_part = (
         data.Samples(s.pixels[:n], s.labels[:n]) for s, n in ((digits.train, 200), (digits.test, 100))
     )
-    return data.Digits("synthetic", "a test", (0, 1), train_part, test_part, 0.0)
+    return data.Dataset("synthetic", "a test", (0, 1), train_part, test_part, 0.0)
 
 
 @pytest.fixture

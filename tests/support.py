@@ -1,11 +1,14 @@
-"""What must run, and how a test skips that cannot."""
+"""What tests share: what must run, how a test that cannot run skips, and how commands and programs are run."""
 
 import importlib
 import os
+import subprocess
+import sys
 
 import pytest
 
 from ssnn import backends
+from ssnn.__main__ import main
 from ssnn.errors import BackendError
 from ssnn.network import gradients, update
 
@@ -15,6 +18,7 @@ REQUIRABLE = {
     "keras",
     "matplotlib",
     "mnist",
+    "mypy",
     "onnx",
     "onnxruntime",
     "optax",
@@ -50,12 +54,21 @@ def open_or_skip(name: str, **options) -> backends.Backend:
         return skip(name, str(error))
 
 
-def step(network, X, Y, weight, learning_rate):
+def ssnn_command(name: str):
+    """`ssnn NAME` in this process: a function of its arguments that returns the exit code."""
+    return lambda arguments: main([name, *arguments])
+
+
+def run_python(code: str, **environment: str) -> str:
+    """What a fresh process prints for this code."""
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
+
+
+def step(network, X, Y, sample_weight, learning_rate):
     """One iteration on the whole batch at once: the network after it, and the cost before it."""
-    gradient, cost = gradients(network, X, Y, weight)
+    gradient, cost = gradients(network, X, Y, sample_weight)
     return update(network, gradient, learning_rate), cost
-
-
-def in_one_piece(backend: backends.Backend, X, Y):
-    """Samples as a batch (1, n0, m) of a backend's loop."""
-    return [backend.asarray(array[None]) for array in (X, Y, Y * 0 + 1 / Y.shape[1])]

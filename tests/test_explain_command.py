@@ -5,25 +5,51 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from explanations import trained
 from PIL import Image
-from ssnn.explain.__main__ import main
+from support import ssnn_command
 
-from ssnn.explain.analysis import test_image
-from ssnn.settings import Settings
-from ssnn.train import main as train
-from ssnn.training.trainer import fit
+from ssnn.model.serialization import save_model
 
-test_image.__test__ = False
+main = ssnn_command("explain")
+train = ssnn_command("train")
 
 
 @pytest.fixture(scope="module")
 def model(few_digits):
-    return fit(few_digits, settings=Settings(iterations=30))
+    return trained(few_digits)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, few_digits, model):
+    """Saved models by name: m, other, of other images, and turned, whose class 0 is the digit 1."""
+    folder = tmp_path_factory.mktemp("models")
+    models = {
+        "m": model,
+        "other": trained(replace(few_digits, train=few_digits.test), iterations=2),
+        "turned": replace(model, data=replace(model.data, digits=(1, 0))),
+    }
+    for name, saved in models.items():
+        save_model(saved, folder / name)
+    return {name: str(folder / name) for name in models}
+
+
+@pytest.fixture
+def few(monkeypatch, few_digits):
+    """Explain with the few digits, whatever the arguments say."""
+    monkeypatch.setattr("ssnn.cli.explain.load_data", lambda *_, **__: few_digits)
+
+
+@pytest.fixture
+def mnist(monkeypatch, mnist_digits):
+    """Explain with MNIST, which is loaded already."""
+    monkeypatch.setattr("ssnn.cli.explain.load_data", lambda *_, **__: mnist_digits)
 
 
 def test_a_terminal_shows_one_screen_per_image(capsys, tmp_path, article, data_dir, monkeypatch):
-    article.save(tmp_path / "model")
+    save_model(article, tmp_path / "model")
     arguments = ["--model", str(tmp_path / "model"), "--data-dir", str(data_dir), "--quick"]
     monkeypatch.setenv("COLUMNS", "90")
     assert main(arguments) == 0
@@ -36,33 +62,35 @@ def test_a_terminal_shows_one_screen_per_image(capsys, tmp_path, article, data_d
     assert network.splitlines()[10].startswith("margins of the test images: 2 below 0, the smallest −271,401,342")
 
 
-def test_all_figures_as_json_and_for_a_picture_too(capsys, tmp_path, few_digits, monkeypatch, model):
-    monkeypatch.setattr("ssnn.commands.explain.load_data", lambda *_, **__: few_digits)
-    model.save(tmp_path / "model")
+@pytest.mark.usefixtures("few")
+def test_json_holds_the_figures_of_test_images_and_pictures(capsys, tmp_path, few_digits, files, model):
     Image.fromarray(255 - few_digits.test.pixels[3].reshape(28, 28)).save(tmp_path / "digit.png")
-    arguments = ["--model", str(tmp_path / "model"), "--index", "0", "99", "--image", str(tmp_path / "digit.png")]
+    arguments = ["--model", files["m"], "--index", "0", "99", "--image", str(tmp_path / "digit.png")]
     assert main([*arguments, "--json", "-"]) == 0
     out, err = capsys.readouterr()
     answer = json.loads(out)
-    assert answer["schema"] == "ssnn.explain/1"
+    assert answer["schema"] == "ssnn.explain/2"
     assert [image["name"] for image in answer["images"]] == [
         "test image 0",
         "test image 99",
         str(tmp_path / "digit.png"),
     ]
     assert answer["images"][2]["label"] is None
-    parts = answer["images"][0]["split"]
+    parts = answer["images"][0]["attribution"]
     assert math.fsum(parts["pixels"]) + parts["biases"] == pytest.approx(answer["images"][0]["logit"], rel=1e-4)
     assert len(answer["neurons"]) == 10
     assert answer["training"]["settings"]["iterations"] == 30
     assert answer["test"]["errors"] == list(model.evaluate(few_digits.test, "numpy").errors)
+    assert answer["test_logits"]["labels"] == few_digits.test.labels.tolist()
+    np.testing.assert_allclose(answer["test_logits"]["logits"], model.logits(few_digits.test.pixels), rtol=1e-4)
     assert "test image 0: " in err
 
 
-def test_two_models_are_compared(capsys, tmp_path, article, mnist_model, data_dir):
-    article.save(tmp_path / "a")
-    mnist_model.save(tmp_path / "b")
-    arguments = ["--compare", str(tmp_path / "a"), str(tmp_path / "b"), "--data-dir", str(data_dir)]
+@pytest.mark.usefixtures("mnist")
+def test_a_comparison_explains_the_images_that_two_models_predict_differently(capsys, tmp_path, article, mnist_model):
+    save_model(article, tmp_path / "a")
+    save_model(mnist_model, tmp_path / "b")
+    arguments = ["--compare", str(tmp_path / "a"), str(tmp_path / "b")]
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"1 test image changed sides from {tmp_path / 'a'} to {tmp_path / 'b'}\n")
@@ -71,7 +99,7 @@ def test_two_models_are_compared(capsys, tmp_path, article, mnist_model, data_di
     assert main([*arguments[:1], str(tmp_path / "b"), *arguments[2:], "--json", "-"]) == 0
     names = [str(tmp_path / "b"), str(tmp_path / "b")]
     assert json.loads(capsys.readouterr().out) == {
-        "schema": "ssnn.explain.compare/1",
+        "schema": "ssnn.explain.compare/2",
         "models": names,
         "digits": [0, 1],
         "changed": [],
@@ -96,49 +124,42 @@ def test_two_models_are_compared(capsys, tmp_path, article, mnist_model, data_di
             2,
             "the model was trained on 100 other images, synthetic of 0 and 1; these are 200,",
         ),
-        ("--compare {m} {turned}", 2, "the models tell different digits apart: 0 and 1, and 1 and 0"),
+        ("--compare {m} {other}", 2, "the model was trained on 100 other images, synthetic of 0 and 1; these are 200,"),
+        ("--compare {m} {turned}", 2, "the models are of different digits: 0 and 1, and 1 and 0"),
     ],
 )
-def test_mistakes_are_told_in_one_line(capsys, tmp_path, few_digits, model, monkeypatch, arguments, exit_code, message):
-    monkeypatch.setattr("ssnn.commands.explain.load_data", lambda *_, **__: few_digits)
-    names = {name: str(tmp_path / name) for name in ("m", "other", "turned")}
-    model.save(names["m"])
-    fit(replace(few_digits, train=few_digits.test), settings=Settings(iterations=2)).save(names["other"])
-    fit(replace(few_digits, digits=(1, 0)), settings=Settings(iterations=2)).save(names["turned"])
-    assert main([*arguments.format(**names).split(), "--quick"]) == exit_code
+@pytest.mark.usefixtures("few")
+def test_a_mistake_is_one_line_on_standard_error(capsys, files, arguments, exit_code, message):
+    assert main([*arguments.format(**files).split(), "--quick"]) == exit_code
     err = capsys.readouterr().err
-    assert err.startswith(f"ssnn explain: error: {message.format(**names)}")
+    assert err.startswith(f"ssnn explain: error: {message.format(**files)}")
     assert err.count("\n") == 1
 
 
-def test_a_missing_extra_is_named_and_takes_no_text(capsys, monkeypatch, tmp_path, few_digits, model):
-    """Training finds it out before it begins."""
-    monkeypatch.setattr("ssnn.commands.explain.load_data", lambda *_, **__: few_digits)
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    model.save(tmp_path / "model")
-    remedy = "what would help: python -m pip install 'ssnn[report]'"
+@pytest.mark.parametrize("library", ["jinja2", "matplotlib"])
+def test_a_missing_extra_is_found_before_anything_is_computed(capsys, monkeypatch, tmp_path, files, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr("ssnn.cli.explain.load_model", None)
+    monkeypatch.setattr("ssnn.cli.train.fit", None)
+    failure = f"the page needs {library}, which is not installed; what would help: python -m pip install 'ssnn[report]'"
     page = ["--html", str(tmp_path / "page.html")]
-    assert main(["--model", str(tmp_path / "model"), "--index", "0", "--quick", *page]) == 1
-    out, err = capsys.readouterr()
-    assert out.startswith("test image 0: ")
-    assert err == f"ssnn explain: error: the page needs jinja2, which is not installed; {remedy}\n"
-    monkeypatch.setattr("ssnn.commands.train.fit", None)
+    assert main(["--model", files["m"], "--index", "0", "--quick", *page]) == 1
+    assert capsys.readouterr() == ("", f"ssnn explain: error: {failure}\n")
     assert train(["--data", "synthetic", *page]) == 1
-    assert capsys.readouterr().err == f"ssnn train: error: the page needs jinja2, which is not installed; {remedy}\n"
+    assert capsys.readouterr() == ("", f"ssnn train: error: {failure}\n")
 
 
-def test_an_encoding_without_blocks_loses_them_alone(tmp_path, few_digits, model):
-    model.save(tmp_path / "model")
+def test_an_encoding_without_blocks_loses_them_alone(tmp_path, few_digits, files):
+    np.savez(tmp_path / "few.npz", *vars(few_digits.train).values(), *vars(few_digits.test).values())
     program = (
-        "import sys, ssnn\nfrom ssnn.data import Digits, Samples\nfrom ssnn.commands import explain\n"
-        "from ssnn.explain.__main__ import main\n"
-        "d = ssnn.load_data('synthetic')\n"
-        "cut = lambda s, n: Samples(s.pixels[:n], s.labels[:n])\n"
-        "few = Digits('synthetic', 'a test', (0, 1), cut(d.train, 200), cut(d.test, 100), 0.0)\n"
+        "import sys, numpy\nfrom ssnn.data import Dataset, Samples\nfrom ssnn.cli import explain\n"
+        "from ssnn.__main__ import main\n"
+        "parts = list(numpy.load(sys.argv[1]).values())\n"
+        "few = Dataset('synthetic', 'a test', (0, 1), Samples(*parts[:2]), Samples(*parts[2:]), 0.0)\n"
         "explain.load_data = lambda *_, **__: few\n"
-        "sys.exit(main(sys.argv[1:]))\n"
+        "sys.exit(main(['explain', *sys.argv[2:]]))\n"
     )
-    command = [sys.executable, "-c", program, "--model", tmp_path / "model", "--index", "0", "--quick"]
+    command = [sys.executable, "-c", program, tmp_path / "few.npz", "--model", files["m"], "--index", "0", "--quick"]
     done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(b"test image 0: ")

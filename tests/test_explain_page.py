@@ -2,6 +2,7 @@ import base64
 import hashlib
 import io
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -11,15 +12,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from explanations import example
+from explanations import example, trained
 from PIL import Image
-from support import import_or_skip
+from support import import_or_skip, run_python
 
 from ssnn.errors import SsnnError
 from ssnn.explain import charts, formatting, page, page_data, thumbnails
 from ssnn.explain.records import Attribution
-from ssnn.settings import Settings
-from ssnn.training.trainer import fit
 
 
 class Read(HTMLParser):
@@ -63,12 +62,23 @@ def libraries():
 
 @pytest.fixture(scope="module")
 def model(few_digits):
-    return fit(few_digits, settings=Settings(iterations=20))
+    return trained(few_digits)
 
 
 @pytest.fixture(scope="module")
 def explanation(model, few_digits):
     return example(model, few_digits, images=2)
+
+
+@pytest.fixture(scope="module")
+def drawn(explanation, model):
+    return page._charts(explanation, model)
+
+
+@pytest.fixture
+def charts_once(drawn, monkeypatch):
+    """Render with charts that are drawn already: they take most of the time."""
+    monkeypatch.setattr(page, "_charts", lambda *_: drawn)
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +123,13 @@ def test_the_structure_can_be_followed_by_ear_and_keyboard(html):
 
 def test_figures_and_findings_stand_in_the_text(html, explanation, model, few_digits):
     text = plain(Read(html).text)
-    wrong = int(np.sum(explanation.margins["test"] <= 0))
+    wrong = int(np.sum(explanation.test_logits.margins <= 0))
     assert f"{wrong or 'None'} of 100 test images wrong." in text
     for image in explanation.images:
         assert plain(page.heading(image)) in text
         assert f"{formatting.signed(image.attribution.pixels.sum())} from the pixels" in text
         assert "5 nearest training images are of the <other> class" in text  # so escaped in HTML
-    assert "1 of 10 neurons dead, which means on for no training image; 1 a double of another" in text
+    assert "1 of 10 neurons dead, which means on for no training image; 1 a duplicate of another" in text
     assert explanation.more_data in text
     assert f"{model.settings.seed}" in text
 
@@ -129,32 +139,36 @@ def test_the_same_explanation_gives_the_same_page(html, explanation, model, few_
 
 
 def test_what_there_is_none_of_is_said(few_digits):
-    model = fit(few_digits, settings=Settings(hidden=(), iterations=20))
+    model = trained(few_digits, hidden=())
     shown = example(model, few_digits, images=0)
-    perfect = {name: np.abs(margins) + 1 for name, margins in shown.margins.items()}
-    html = page.render(replace(shown, margins=perfect, curve=(), calibration=()), model, few_digits)
+    test = shown.test_logits
+    perfect = replace(test, logits=(np.abs(test.logits) + 1) * (2.0 * test.labels - 1))
+    html = page.render(replace(shown, test_logits=perfect, curve=(), calibration=()), model, few_digits)
     text = plain(Read(html).text)
     for said in (
         "None of 100 test images wrong.",
         "No test image is wrong.",
         "There is no hidden layer",
         "No learning curve",
-        "There is no test image to tell.",
+        "There is no test image to measure it on.",
     ):
         assert said in text
 
 
+@pytest.mark.usefixtures("charts_once")
 def test_some_of_the_wrong_images_are_said_to_be_some(explanation, model, few_digits):
-    margins = explanation.margins | {"test": -np.ones(100)}
+    test = explanation.test_logits
+    all_wrong = replace(test, logits=1.0 - 2.0 * test.labels)
     wrong = replace(explanation.images[0], label=1 - explanation.images[0].digit)
-    html = page.render(replace(explanation, margins=margins, images=(wrong,)), model, few_digits)
+    html = page.render(replace(explanation, test_logits=all_wrong, images=(wrong,)), model, few_digits)
     assert "1 of the 100 wrong test images are shown." in html
 
 
+@pytest.mark.usefixtures("charts_once")
 def test_a_network_too_large_for_a_page_stays_out_of_it(explanation, model, few_digits, monkeypatch):
-    monkeypatch.setattr(page_data, "MOST_BYTES", 1000)
+    monkeypatch.setattr(page_data, "MAX_PARAMETER_BYTES", 1000)
     html = page.render(explanation, model, few_digits)
-    assert "too large to be carried in a page" in html
+    assert "too large to be embedded in a page" in html
     assert "<script" not in html
 
 
@@ -165,9 +179,21 @@ def test_a_missing_library_is_named_with_what_brings_it(library, explanation, mo
         page.render(explanation, model, few_digits)
 
 
-def test_nothing_heavy_is_imported_before_it_is_used():
+def test_jinja2_and_matplotlib_are_imported_only_to_render():
     program = "import sys, ssnn.explain.page; print({'jinja2', 'matplotlib'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
+    assert run_python(program) == "set()"
+
+
+def test_the_page_is_the_same_under_python_oo(tmp_path, html, drawn, explanation, model, few_digits):
+    """Which strips docstrings and assertions."""
+    (tmp_path / "given").write_bytes(pickle.dumps((drawn, explanation, model, few_digits)))
+    program = (
+        "import pathlib, pickle, sys; from ssnn.explain import page; assert False; "
+        "drawn, *given = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()); page._charts = lambda *_: drawn; "
+        "sys.stdout.buffer.write(page.render(*given).encode())"
+    )
+    command = [sys.executable, "-OO", "-c", program, tmp_path / "given"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout.decode() == html
 
 
 def test_the_network_in_the_page_is_the_trained_one(model):
@@ -210,14 +236,14 @@ def test_the_outline_goes_once_around_the_ink():
 def test_of_many_neurons_the_strongest_are_shown_and_the_others_added_up():
     contributions = np.linspace(-1, 2, 30)
     rows = page.bars(Attribution(np.zeros(784), 0.0, contributions, contributions != 0, 0.25))
-    assert len(rows) == page.BARS + 2
+    assert len(rows) == page.MAX_BARS + 2
     assert rows[0].name == "neuron 29"
     assert sum(row.value for row in rows) == pytest.approx(contributions.sum() + 0.25)
     assert max(row.width for row in rows) == 100
 
 
 def test_charts_have_the_colours_of_the_page_and_no_others(explanation, model):
-    svg = charts.margins(*explanation.margins.values())
+    svg = charts.margins(explanation.train_logits.margins, explanation.test_logits.margins)
     assert set(re.findall(r"(?:fill|stroke): ([^;\"]+)", svg)) <= {"none", *charts.PAGE.values()}
     assert not re.search('#[0-9a-f]{6}[;"]', svg)
 
@@ -238,9 +264,9 @@ def test_one_image_far_out_does_not_squeeze_the_others():
         (formatting.rate(0.0), "0.0 %"),
         (formatting.rate(1 / 2115), "0.047 %"),
         (formatting.rate(0.5), "50.0 %"),
-        (formatting.sureness(0.0), "50.0 %"),
-        (formatting.sureness(-8.0), "99.97 %"),
-        (formatting.sureness(40.0), "more than 99.9999 %"),
+        (formatting.confidence(0.0), "50.0 %"),
+        (formatting.confidence(-8.0), "99.97 %"),
+        (formatting.confidence(40.0), "more than 99.9999 %"),
         (formatting.counted(1, "image"), "1 image"),
         (formatting.counted(2115, "image"), "2,115 images"),
         (formatting.a(8), "an 8"),

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 import tracemalloc
 
@@ -6,7 +5,6 @@ import numpy as np
 import pytest
 from support import BACKENDS, open_or_skip
 
-import ssnn
 from ssnn.errors import BackendError, UsageError
 from ssnn.model import inference
 from ssnn.settings import Settings
@@ -84,44 +82,11 @@ def test_many_images_take_no_more_memory_than_a_block(model):
         tracemalloc.stop()
         return most
 
-    a_block = peak(np.zeros((inference.LARGEST_BLOCK, 784), np.uint8))
-    assert peak(np.zeros((12 * inference.LARGEST_BLOCK + 1, 784), np.uint8)) < 1.2 * a_block
+    a_block = peak(np.zeros((inference.MAX_BLOCK, 784), np.uint8))
+    assert peak(np.zeros((12 * inference.MAX_BLOCK + 1, 784), np.uint8)) < 1.2 * a_block
 
 
 def test_blocks_change_nothing(model, few_digits, monkeypatch):
     expected = model.logits(few_digits.test.pixels)
-    monkeypatch.setattr(inference, "LARGEST_BLOCK", 16)
+    monkeypatch.setattr(inference, "MAX_BLOCK", 16)
     np.testing.assert_allclose(model.logits(few_digits.test.pixels), expected, rtol=1e-5)
-
-
-def test_the_front_door_offers_what_it_names_and_hides_no_module():
-    program = (
-        "import sys, ssnn, types\n"
-        "assert not {'numpy', 'jax', 'torch', 'sklearn'} & set(sys.modules)\n"
-        "for name in ssnn.__all__:\n"
-        "    assert not isinstance(getattr(ssnn, name), types.ModuleType), name\n"
-        "import ssnn.train, ssnn.backends, ssnn.predict, ssnn.evaluate, ssnn.data\n"
-        "modules = ('train', 'backends', 'predict', 'evaluate', 'data')\n"
-        "assert all(isinstance(getattr(ssnn, name), types.ModuleType) for name in modules)\n"
-        "help(ssnn); help(ssnn.fit); help(ssnn.Model)\n"
-    )
-    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    for name in ("load_data", "fit", "load_model", "available_backends", "predict_proba", "evaluate", "save"):
-        assert name in shown
-
-
-def test_what_the_front_door_lacks_is_told():
-    with pytest.raises(AttributeError, match="module 'ssnn' has no attribute 'step'"):
-        _ = ssnn.step
-
-
-def test_without_scikit_learn_its_estimator_is_not_offered_and_the_extra_named():
-    program = (
-        "import importlib.util as util\n"
-        "util.find_spec = lambda name, find=util.find_spec: None if name == 'sklearn' else find(name)\n"
-        "import ssnn\n"
-        "assert 'ShallowNetworkClassifier' not in dir(ssnn)\n"
-        "ssnn.ShallowNetworkClassifier\n"
-    )
-    told = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True).stderr
-    assert told.endswith("ssnn.ShallowNetworkClassifier needs scikit-learn: python -m pip install 'ssnn[sklearn]'\n")

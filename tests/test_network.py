@@ -2,11 +2,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support import BACKENDS, import_or_skip, in_one_piece, open_or_skip, step
+from support import BACKENDS, import_or_skip, open_or_skip, step
 
 from ssnn.agreement import disagreement, tolerance
-from ssnn.network import Layer, cost, forward, gradients, logistic, update
-from ssnn.training.batch import network_to_device, network_to_host
+from ssnn.network import Layer, cost, forward, gradients, logistic
 
 SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
 M = 20
@@ -101,32 +100,13 @@ def test_step_is_the_same_on_every_backend(random, samples, name, sizes):
     backend = open_or_skip(name, dtype="float64")
     network = random_network(random, sizes)
     expected, expected_cost = step(network, *samples, 1 / M, 0.5)
-    on_device = network_to_device(backend, network)
-    actual, actual_cost = backend.compile(step)(on_device, *(backend.asarray(a) for a in samples), 1 / M, 0.5)
-    assert disagreement(network_to_host(backend, actual), expected) < tolerance("float64", 1)
+    on_device = backend.to_device(network)
+    actual, actual_cost = backend.program(step)(on_device, *backend.to_device(samples), 1 / M, 0.5)
+    assert disagreement(backend.to_host(actual), expected) < tolerance("float64", 1)
     assert float(actual_cost) == pytest.approx(expected_cost, rel=tolerance("float64", 1))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_a_stack_trains_like_separate_networks(random, samples, name):
-    backend = open_or_skip(name, dtype="float64")
-    stack = random_network(random, (5, 4, 3, 1), stack=(3,))
-    rates = np.array([0.1, 0.5, 2.0])
-    trained, costs = backend.loop(gradients, update, 10)(
-        network_to_device(backend, stack), *in_one_piece(backend, *samples), backend.asarray(rates[:, None, None])
-    )
-    costs = backend.to_numpy(costs)
-    assert costs.shape == (10, 3)
-    for k, rate in enumerate(rates):
-        network = tuple(Layer(W[k], b[k]) for W, b in stack)
-        for i in range(10):
-            network, J = step(network, *samples, 1 / M, rate)
-            assert costs[i, k] == pytest.approx(J, rel=tolerance("float64", 10))
-        alone = tuple(Layer(W[k], b[k]) for W, b in network_to_host(backend, trained))
-        assert disagreement(alone, network) < tolerance("float64", 10)
-
-
-def test_weight_0_leaves_samples_out(random, samples):
+def test_sample_weight_0_leaves_samples_out(random, samples):
     X, Y = samples
     network = random_network(random, (5, 4, 1))
     weight = np.where(np.arange(M) < 13, 1 / 13, 0.0)[None, :]
@@ -136,8 +116,18 @@ def test_weight_0_leaves_samples_out(random, samples):
     assert actual[1] == pytest.approx(expected[1], rel=tolerance("float64", 1))
 
 
+def test_networks_of_a_stack_may_weight_the_samples_each_in_its_own_way(random, samples):
+    stack = random_network(random, (5, 4, 1), stack=(3,))
+    sample_weight = random.random((3, 1, M))
+    gradient, costs = gradients(stack, *samples, sample_weight)
+    for i in range(3):
+        expected, expected_cost = gradients(tuple(Layer(W[i], b[i]) for W, b in stack), *samples, sample_weight[i])
+        assert disagreement(tuple(Layer(W[i], b[i]) for W, b in gradient), expected) < tolerance("float64", 1)
+        assert costs[i] == pytest.approx(expected_cost, rel=tolerance("float64", 1))
+
+
 @pytest.mark.parametrize("stack", [(), (3,)])
-def test_pieces_add_up_to_the_whole(random, samples, stack):
+def test_microbatches_add_up_to_the_batch(random, samples, stack):
     """Pieces that come at once, as leading axes, and beside those of a stack of networks."""
     network = random_network(random, (5, 4, 3, 1), stack)
     expected, expected_cost = gradients(network, *samples, 1 / M)
@@ -163,11 +153,11 @@ def test_no_logit_overflows(dtype):
         ({"X": (6, M)}, ["(4, 5)", "(6, 20)"]),
         ({"X": (5,)}, ["(1, 20)", "(5,)"]),
         ({"X": (3, 5, M)}, ["(1, 20)", "(3, 5, 20)"]),
-        ({"X": (3, 5, M), "Y": (3, 1, M)}, ["(1, 20)", "(3, 1, 20)"]),
-        ({"X": (3, 5, M), "Y": (3, 1, M), "weight": (3, 1, M)}, ["(3, 4, 5)", "(4, 5)"]),
+        ({"X": (3, 5, M), "Y": (3, 1, M), "sample_weight": (3, 1, M)}, ["(3, 4, 5)", "(4, 5)"]),
         ({"Y": (M,)}, ["(20,)", "(1, 20)"]),
         ({"Y": (1, M + 1)}, ["(1, 21)", "(1, 20)"]),
-        ({"weight": (M,)}, ["(20,)", "(1, 20)"]),
+        ({"sample_weight": (M,)}, ["(20,)", "(1, 20)"]),
+        ({"sample_weight": (3, 1, M)}, ["(3, 1, 20)", "(1, 20)"]),
         ({"learning_rate": (3, 1, 1)}, ["(3, 1, 1)", "(1, 1)"]),
         ({"W1": (3, 4, 5), "b1": (3, 4, 1)}, ["(1, 4)", "(3, 4, 5)"]),
         ({"W2": (3, 1, 4), "b2": (3, 1, 1)}, ["(3, 1, 4)", "(4, 5)"]),
@@ -179,12 +169,12 @@ def test_no_logit_overflows(dtype):
     ],
 )
 def test_shapes_that_do_not_fit_are_refused_by_name(change, shapes):
-    shape = {"X": (5, M), "Y": (1, M), "weight": (1, M), "learning_rate": ()}
+    shape = {"X": (5, M), "Y": (1, M), "sample_weight": (1, M), "learning_rate": ()}
     shape |= {"W1": (4, 5), "b1": (4, 1), "W2": (1, 4), "b2": (1, 1)} | change
     value = {name: np.ones(s) for name, s in shape.items()}
     network = (Layer(value["W1"], value["b1"]), Layer(value["W2"], value["b2"]))
     with pytest.raises(ValueError, match="not fit") as error:
-        step(network, value["X"], value["Y"], value["weight"], value["learning_rate"])
+        step(network, value["X"], value["Y"], value["sample_weight"], value["learning_rate"])
     assert all(s in str(error.value) for s in shapes), error.value
 
 

@@ -8,6 +8,7 @@ from support import import_or_skip
 from ssnn import backends
 from ssnn.data import mnist
 from ssnn.errors import SsnnError
+from ssnn.model.onnx_export import export_onnx
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
 
@@ -44,19 +45,19 @@ def test_the_article_s_standardisation_survives(mnist_digits, tmp_path):
 def test_other_digits_keep_their_names(few_digits, tmp_path):
     import_or_skip("onnx")
     runtime = import_or_skip("onnxruntime")
-    model = fit(replace(few_digits, digits=(7, 3)), settings=Settings(iterations=30))
+    model = fit(replace(few_digits, classes=(7, 3)), settings=Settings(iterations=30))
     _check(runtime, model, few_digits.test.pixels, tmp_path / "model.onnx", atol=1e-12)
 
 
 def test_without_onnx_the_extra_is_named(few_digits, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(SsnnError, match=r"not installed; what would help: python -m pip install 'ssnn\[onnx\]'"):
-        fit(few_digits, settings=Settings(iterations=1)).to_onnx(tmp_path / "model.onnx")
+        export_onnx(fit(few_digits, settings=Settings(iterations=1)), tmp_path / "model.onnx")
     assert not list(tmp_path.glob("*"))
 
 
 def _check(runtime, model, pixels, path, atol):
-    model.to_onnx(path)
+    export_onnx(model, path)
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     digits, probabilities = session.run(["digits", "probabilities"], {"pixels": pixels})
     np.testing.assert_allclose(probabilities, model.predict_proba(pixels), rtol=0, atol=atol)

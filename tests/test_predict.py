@@ -8,12 +8,15 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from ssnn.evaluate import main as evaluate
-from ssnn.predict import main as predict
+from support import ssnn_command
 
 import ssnn
+from ssnn.model.serialization import save_model
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
+
+evaluate = ssnn_command("evaluate")
+predict = ssnn_command("predict")
 
 
 def idx_file(path, pixels, side=28, magic=0x803):
@@ -29,7 +32,7 @@ def model(few_digits):
 
 @pytest.fixture
 def saved(tmp_path, model):
-    model.save(tmp_path / "model")
+    save_model(model, tmp_path / "model")
     return ["--model", str(tmp_path / "model")]
 
 
@@ -43,20 +46,20 @@ def test_the_images_of_an_idx_file_are_told_one_by_one(tmp_path, few_digits, mod
     file = idx_file(tmp_path / name, pixels)
     assert predict([*saved, file]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["image", "digit", "probability", "novelty_score"]
+    assert head.split() == ["image", "digit", "probability", "novelty"]
     assert [line.split()[:2] for line in lines] == [
         [f"{file}[{i}]", str(d)] for i, d in enumerate(model.predict(pixels))
     ]
     assert predict([*saved, file, "--json", "-"]) == 0
     out = capsys.readouterr().out
-    assert json.loads(out)["schema"] == "ssnn.predict/1"
+    assert json.loads(out)["schema"] == "ssnn.predict/2"
     assert json.loads(out)["predictions"] == answers(out)
     np.testing.assert_allclose([a["probability"] for a in answers(out)], model.predict_proba(pixels).max(axis=1))
-    np.testing.assert_allclose([a["novelty_score"] for a in answers(out)], model.novelty_score(pixels))
+    np.testing.assert_allclose([a["novelty"] for a in answers(out)], model.novelty_score(pixels))
 
 
 def test_blocks_are_seamless(tmp_path, few_digits, model, saved, capsys, monkeypatch):
-    monkeypatch.setattr("ssnn.commands.predict.LARGEST_BLOCK", 7)
+    monkeypatch.setattr("ssnn.cli.predict.MAX_BLOCK", 7)
     assert predict([*saved, idx_file(tmp_path / "images", few_digits.test.pixels), "--json", "-"]) == 0
     found = answers(capsys.readouterr().out)
     assert [a["index"] for a in found] == list(range(100))
@@ -137,8 +140,8 @@ def test_a_json_file_is_whole_or_as_it_was(tmp_path, few_digits, saved):
     assert len(json.loads((tmp_path / "answer.json").read_text())["predictions"]) == 100
     before = (tmp_path / "answer.json").read_bytes()
     program = (
-        "import resource, sys\nfrom ssnn.predict import main\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, (2000, {2**40}))\nsys.exit(main(sys.argv[1:]))"
+        "import resource, sys\nfrom ssnn.__main__ import main\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (2000, {2**40}))\nsys.exit(main(['predict', *sys.argv[1:]]))"
     )
     arguments = [*saved, file, "--json", tmp_path / "answer.json"]
     process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
@@ -176,6 +179,6 @@ def test_an_evaluation_says_all_that_is_known(few_digits, saved, model, capsys):
 
 
 def test_the_default_model_is_judged_as_its_run_was(mnist_model, data_dir, tmp_path, capsys):
-    mnist_model.save(tmp_path / "model")
+    save_model(mnist_model, tmp_path / "model")
     assert evaluate(["--model", str(tmp_path / "model"), "--data-dir", str(data_dir)]) == 0
     assert capsys.readouterr().out.endswith("1 wrong: image 2031\n")

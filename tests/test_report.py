@@ -139,7 +139,7 @@ def write(checkout):
 
 
 def page_of(*paths):
-    return page.page([results.read(path) for path in paths], {})
+    return page.page([results.read_results(path) for path in paths], {})
 
 
 def tables(text):
@@ -158,26 +158,27 @@ def test_the_exponent_is_the_least_squares_line_through_the_logarithms():
     assert rows.exponent([(1, 1), (2, 4), (4, 2)]) == pytest.approx(0.5)
 
 
-def test_names_are_moved_apart_no_more_than_needed():
+def test_labels_move_no_more_than_needed():
     assert spread([0.1, 0.5, 0.5, 0.98, 0.99], 0.1) == pytest.approx([0.1, 0.45, 0.55, 0.9, 1.0])
 
 
-def test_the_summary_sets_our_best_against_the_fastest_peer_and_the_limit(files):
-    text = page.summary([results.read(files[0])], {})
+def test_the_summary_compares_our_fastest_backend_with_the_fastest_library_and_the_limit(files):
+    text = page.summary([results.read_results(files[0])], {})
     assert tables(text) == [
         [
-            ["neurons", "ssnn's best", "ms", "fastest peer", "ms", "÷ peer", "÷ limit"],
+            [*page.OVERVIEW_HEADS],
             ["---", "---:", "---:", "---:", "---:", "---:", "---:"],
             ["10", "ssnn jax", "3.00", "PyTorch", "12.0", "0.25", "1.5"],
             ["100", "ssnn jax", "12.0", "Keras", "12.1", "≈ 0.99", "1.2"],
         ]
     ]
+    assert text.startswith("Every program trains the same network on the same data")
     assert "Slow 1, 2 cores; CPU, float32, 12,665 images (mnist):" in text
     assert "From fast.json (2026-01-02, commit 0123456789)" in text
 
 
 def test_headlines_are_ratios_of_known_rows(files):
-    assert page.headlines(results.read(files[0])) == [
+    assert page.headlines(results.read_results(files[0])) == [
         (
             "one iteration, 10 hidden neurons: ssnn numpy in float32 ÷ the article's program",
             "0.12 (6.00 ms ÷ 48.0 ms)",
@@ -217,6 +218,44 @@ def test_a_product_in_less_precision_is_shown_and_not_compared(tmp_path):
     assert "| 10 | ssnn numpy | 6.00 | PyTorch | 12.0 | 0.50 | 3.0 |" in text
 
 
+def test_the_faster_inputs_of_a_library_count_and_are_named(tmp_path):
+    content = result()
+    for peer in [r for r in content["benchmarks"] if r["extra_info"]["kind"] == "peer"]:
+        ms = 0.5 * peer["extra_info"]["ms_per_iteration"] if peer["extra_info"]["name"] == "PyTorch" else 99.0
+        changes = {"features": 617, "ms_per_iteration": ms}
+        content["benchmarks"].append(peer | {"extra_info": peer["extra_info"] | changes})
+    (tmp_path / "inputs.json").write_text(json.dumps(content))
+    read = results.read_results(str(tmp_path / "inputs.json"))
+    text = page.page([read], {})
+    assert "| 10 | ssnn jax | 3.00 | PyTorch, 617 inputs | 6.00 | 0.50 | 1.5 |" in text
+    assert "| PyTorch | 617 | 6.00 |" in text
+    assert "| PyTorch | 784 | 12.0 |" in text
+    kept = [row for row in rows.at_faster_inputs(read.iterations) if row.hidden == (10,)]
+    assert sorted((row.name, row.features) for row in kept if not row.ours) == [
+        ("Keras", 784),
+        ("PyTorch", 617),
+        ("article", 784),
+    ]
+
+
+def test_further_runs_are_folded_away_in_the_summary(files):
+    text = page.summary([results.read_results(path) for path in files], {})
+    shown, folded = text.split("<details>")
+    assert "Slow 1, 2 cores" in shown
+    assert "Slower 2" not in shown
+    assert "Slower 2, 2 cores" in folded.partition("</details>")[0]
+
+
+def test_libraries_in_float64_have_an_overview_of_their_own(tmp_path):
+    content = result()
+    peer = content["benchmarks"][4]
+    content["benchmarks"].append(peer | {"extra_info": peer["extra_info"] | {"dtype": "float64"}})
+    (tmp_path / "float64.json").write_text(json.dumps(content))
+    text = page_of(str(tmp_path / "float64.json"))
+    assert "### In short: CPU, float64" in text
+    assert "| 10 | ssnn numpy | 11.0 | PyTorch | 12.0 | 0.92 | 5.5 |" in text
+
+
 def test_rows_of_different_devices_data_or_sizes_share_no_table(tmp_path):
     content = result()
     peer = content["benchmarks"][4]
@@ -229,7 +268,7 @@ def test_rows_of_different_devices_data_or_sizes_share_no_table(tmp_path):
     assert "| 10 | ssnn jax | 3.00 | PyTorch | 12.0 | 0.25 | 1.5 |" in text
 
 
-def test_files_of_two_machines_stay_apart(files):
+def test_files_of_two_machines_share_no_section(files):
     sections = page_of(*files).split("\n## ")[1:]
     for section, path in zip(sections, files, strict=True):
         assert section.strip() == page_of(path).split("\n## ")[1].strip()
@@ -279,7 +318,7 @@ def test_running_twice_gives_the_same_bytes(files, write):
 def test_without_matplotlib_one_line_says_what_to_install(files, checkout, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert __main__.main([*files, "--output", str(checkout)]) == 3
-    assert_one_line(capsys, 'pip install -e ".[__main__]"')
+    assert_one_line(capsys, 'pip install -e ".[report]"')
     assert_untouched(checkout)
 
 
@@ -305,7 +344,7 @@ def changed(**extra):
         (changed(ms_per_iteration=0), "iteration: ms_per_iteration is 0"),
         (changed(ms_per_iteration=float("nan")), "iteration: ms_per_iteration is NaN"),
         (changed(hidden=["10"]), "iteration: hidden is"),
-        (changed(disagreement=1e-3), "numpy float32 is 0.001 from NumPy float64"),
+        (changed(disagreement=1e-3), "numpy float32 differs from NumPy float64 by 0.001"),
     ],
 )
 def test_a_file_that_is_no_result_is_named_and_nothing_written(content, why, files, checkout, capsys, tmp_path):
@@ -313,7 +352,7 @@ def test_a_file_that_is_no_result_is_named_and_nothing_written(content, why, fil
     if content is not None:
         path.write_bytes(content.encode("latin-1"))
     with pytest.raises(DataError):
-        results.read(str(path))
+        results.read_results(str(path))
     assert __main__.main([files[0], str(path), "--output", str(checkout)]) == 5
     line = assert_one_line(capsys, why)
     assert str(path) in line

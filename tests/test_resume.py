@@ -11,15 +11,17 @@ import time
 from dataclasses import replace
 
 import pytest
-from support import BACKENDS, open_or_skip
+from support import BACKENDS, open_or_skip, ssnn_command
 
 import ssnn
 from ssnn import backends
 from ssnn.agreement import disagreement, tolerance
 from ssnn.errors import TrainingError, UsageError
+from ssnn.model.serialization import save_model
 from ssnn.settings import Settings
-from ssnn.train import main
 from ssnn.training.trainer import fit
+
+main = ssnn_command("train")
 
 SETTINGS = Settings(hidden=(6, 4), iterations=50)
 QUICK = ["--data", "synthetic", "--iterations", "40", "--hidden", "3"]
@@ -36,7 +38,7 @@ def test_on_numpy_it_does_to_the_bit(few_digits, tmp_path, dtype, k):
     straight = fit(few_digits, backend, SETTINGS)
     half = stopped_at(few_digits, backend, k)
     assert len(half.costs) == k
-    half.save(tmp_path / "half")
+    save_model(half, tmp_path / "half")
     continued = fit(few_digits, backend, resume=ssnn.load_model(tmp_path / "half"))
     assert continued.costs == straight.costs
     assert disagreement(continued.network, straight.network) == 0
@@ -111,7 +113,7 @@ def test_so_are_another_dtype_other_data_and_a_total_that_is_reached(few_digits)
     with pytest.raises(UsageError, match="dtype float64, not float32"):
         fit(few_digits, backends.open_backend("numpy", dtype="float64"), resume=half)
     with pytest.raises(UsageError, match="digits 1 0, not 0 1"):
-        fit(replace(few_digits, digits=(1, 0)), resume=half)
+        fit(replace(few_digits, classes=(1, 0)), resume=half)
     with pytest.raises(UsageError, match=r"has learnt from 200 other images, .*; these are 100, "):
         fit(replace(few_digits, train=few_digits.test), resume=half)
     with pytest.raises(UsageError, match="24 iterations: the model has done 24, and this is the total to reach"):
@@ -159,7 +161,9 @@ def test_a_model_that_cannot_be_used_exits_with_6(capsys, tmp_path):
 
 def test_a_model_that_cannot_be_saved_takes_no_results(capsys, monkeypatch, tmp_path):
     """Nor does a checkpoint: there may be room again before the end."""
-    monkeypatch.setattr("ssnn.files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        "ssnn.system.files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     path = tmp_path / "model"
     assert main([*QUICK, "--quiet", "--save", str(path), "--checkpoint-every", "20"]) == 1
     out, err = capsys.readouterr()
@@ -209,10 +213,10 @@ def test_a_signal_while_the_model_is_saved_takes_nothing(tmp_path):
     path = tmp_path / "model"
     program = (
         "import os, signal, sys\n"
-        "from ssnn.train import main\n"
+        "from ssnn.__main__ import main\n"
         "sync = os.fsync\n"
         "os.fsync = lambda file: (os.kill(os.getpid(), signal.SIGTERM), sync(file))\n"
-        "sys.exit(main(sys.argv[1:]))\n"
+        "sys.exit(main(['train', *sys.argv[1:]]))\n"
     )
     process = subprocess.run([sys.executable, "-c", program, *QUICK, "--save", path], capture_output=True, text=True)
     assert process.returncode == 0
@@ -234,22 +238,23 @@ def test_sigterm_without_a_file_to_save_to_ends_at_once():
 PROGRAM = """
 import sys, ssnn
 from pathlib import Path
-from ssnn.data import Digits, Samples, strokes
-samples = Samples(*strokes.draw(100, 100, seed=0))
-digits = Digits("synthetic", "a test", (0, 1), samples, samples, 0.0)
+from ssnn.data import Dataset, Samples, synthetic
+samples = Samples(*synthetic.draw(100, 100, seed=0))
+digits = Dataset("synthetic", "a test", (0, 1), samples, samples, 0.0)
 path = Path(sys.argv[1])
 resume = ssnn.load_model(path) if path.exists() else None
-if resume is None or len(resume.costs) < 120:
-    save = lambda model: (model.save(path), print(len(model.costs), flush=True))
-    settings = ssnn.Settings(hidden=(2,), iterations=120)
+if resume is None or len(resume.costs) < 40:
+    save = lambda model: (ssnn.save_model(model, path), print(len(model.costs), flush=True))
+    settings = ssnn.Settings(hidden=(2,), iterations=40)
     save(ssnn.fit(digits, settings=settings, resume=resume, checkpoint=save, checkpoint_every=2))
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_model(tmp_path):
     path = tmp_path / "model"
     kills, moments = 0, chance.Random(0)
-    for _ in range(200):
+    for _ in range(100):
         with subprocess.Popen([sys.executable, "-c", PROGRAM, path], stdout=subprocess.PIPE) as process:
             # Past the first checkpoint of each life, so that there is progress; then at any moment.
             ended = process.stdout.readline() == b""
@@ -260,7 +265,7 @@ def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_model(tmp_path):
             model = ssnn.load_model(path)
             assert len(model.costs) % 2 == 0
             assert all(map(math.isfinite, model.costs))
-        if ended or len(model.costs) == 120:
+        if ended or len(model.costs) == 40:
             break
         kills += 1
     straight = tmp_path / "straight"

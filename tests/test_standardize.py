@@ -7,7 +7,7 @@ import pytest
 from support import BACKENDS, open_or_skip
 
 from ssnn.errors import DataError, UsageError
-from ssnn.standardize import fit, fit_floating, standardize
+from ssnn.standardize import fit_floats, fit_pixels, select, standardize
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def exact(column):
 
 
 def test_mean_and_std_are_right_to_the_last_digit(pixels):
-    found = fit(pixels)
+    found = fit_pixels(pixels)
     np.testing.assert_array_equal(found.features, [0, 2, 3, 5])
     assert found.n_constant == 2
     for mean, std, feature in zip(found.mean, found.std, found.features, strict=True):
@@ -38,13 +38,13 @@ def test_mean_and_std_are_right_to_the_last_digit(pixels):
 
 
 def test_the_order_of_the_images_changes_no_bit(pixels, random):
-    shuffled = fit(random.permutation(pixels))
-    np.testing.assert_array_equal(shuffled.mean, fit(pixels).mean)
-    np.testing.assert_array_equal(shuffled.std, fit(pixels).std)
+    shuffled = fit_pixels(random.permutation(pixels))
+    np.testing.assert_array_equal(shuffled.mean, fit_pixels(pixels).mean)
+    np.testing.assert_array_equal(shuffled.std, fit_pixels(pixels).std)
 
 
 def test_kept_constant_features_are_divided_by_the_article_s_epsilon(pixels):
-    found = fit(pixels, "keep")
+    found = fit_pixels(pixels, "keep")
     np.testing.assert_array_equal(found.features, np.arange(6))
     assert found.n_constant == 2
     assert found.std[[1, 4]].tolist() == [1e-9, 1e-9]
@@ -53,20 +53,20 @@ def test_kept_constant_features_are_divided_by_the_article_s_epsilon(pixels):
 
 def test_images_that_are_all_alike_are_refused():
     with pytest.raises(DataError, match="no pixel varies over the 3 training images"):
-        fit(np.full((3, 4), 9, np.uint8))
+        fit_pixels(np.full((3, 4), 9, np.uint8))
 
 
 def test_what_is_no_grey_value_or_no_choice_is_refused(pixels):
     with pytest.raises(UsageError, match="pixels of dtype float64: raw grey values in uint8"):
-        fit(pixels / 255)
+        fit_pixels(pixels / 255)
     with pytest.raises(UsageError, match="constant features 'kepp': choose drop or keep"):
-        fit(pixels, "kepp")
+        fit_pixels(pixels, "kepp")
 
 
 @pytest.mark.parametrize(("offset", "scale"), [(0, 1), (1e6, 1), (-1e12, 1e-3), (0, 1e200), (0, 1e-200)])
 def test_numbers_of_any_scale_are_measured_as_exactly(random, offset, scale):
     rows = np.insert(offset + scale * random.standard_normal((400, 3)), 1, 0.1, axis=1)
-    found = fit_floating(rows)
+    found = fit_floats(rows)
     np.testing.assert_array_equal(found.features, [0, 2, 3])
     assert found.n_constant == 1
     columns = [[Fraction(v) for v in rows[:, feature]] for feature in found.features]
@@ -76,22 +76,29 @@ def test_numbers_of_any_scale_are_measured_as_exactly(random, offset, scale):
 
 def test_numbers_that_are_all_alike_are_refused():
     with pytest.raises(DataError, match="no feature varies over the 3 samples"):
-        fit_floating(np.full((3, 4), 0.1))
+        fit_floats(np.full((3, 4), 0.1))
 
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_backend_standardises_raw_pixels_alike(pixels, name, dtype):
     backend = open_or_skip(name, dtype=dtype)
-    found = fit(pixels)
-    arrays = (pixels, found.features, found.mean.astype(dtype), found.std.astype(dtype))
-    X = backend.to_numpy(backend.compile(standardize)(*(backend.asarray(a) for a in arrays)))
+    found = fit_pixels(pixels)
+    program = backend.program(lambda rows, features, mean, std: standardize(select(rows, features), mean, std))
+    X = backend.to_host(program(*backend.to_device((pixels, *found.arrays))))
     assert X.shape == (4, 5000)
     assert X.dtype == dtype
     expected = (pixels[:, found.features] - found.mean) / found.std
     np.testing.assert_allclose(X.T, expected, rtol=0, atol=16 * np.finfo(dtype).eps * np.abs(expected).max())
 
 
-def test_numpy_keeps_one_sample_in_one_piece_of_memory(pixels):
-    found = fit(pixels)
-    assert standardize(pixels, found.features, found.mean, found.std).T.flags.c_contiguous
+def test_numpy_keeps_a_sample_in_one_stretch_of_memory(pixels):
+    features, mean, std = fit_pixels(pixels).arrays
+    assert standardize(select(pixels, features), mean, std).T.flags.c_contiguous
+
+
+def test_a_stack_of_microbatches_is_standardised_like_each_of_them(pixels):
+    features, mean, std = fit_pixels(pixels).arrays
+    X = select(pixels, features)
+    stack = np.stack([X[:, :2500], X[:, 2500:]])
+    np.testing.assert_array_equal(np.hstack(list(standardize(stack, mean, std))), standardize(X, mean, std))

@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support import BACKENDS, open_or_skip
+from support import BACKENDS, open_or_skip, ssnn_command
 
 from ssnn.cli.program import command
-from ssnn.train import main
+
+main = ssnn_command("train")
 
 QUICK = ["--data", "synthetic", "--iterations", "20"]
 ARTICLE = (Path(__file__).parent / "article.txt").read_text()
@@ -120,7 +121,7 @@ def test_json_goes_into_a_pipe_and_leaves_it_there(tmp_path):
 @pytest.fixture
 def no_training(monkeypatch):
     """Mistakes of usage are told before anything is computed."""
-    monkeypatch.setattr("ssnn.commands.train.fit", None)
+    monkeypatch.setattr("ssnn.cli.train.fit", None)
 
 
 @pytest.mark.usefixtures("no_training")

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.peers.peer import Peer, unusable
+from benchmarks.peers.peer import Peer, Problem, unusable
 from ssnn.backends.jax import JaxBackend
 
 
 class JaxPeer(Peer):
     """What the libraries on top of JAX share."""
 
-    def __init__(self, *problem: Any) -> None:
-        super().__init__(*problem)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         import jax
 
         device = jax.devices()[0]
@@ -34,12 +34,13 @@ class JaxPeer(Peer):
 
         return f"{super().version} on JAX {jax.__version__}"
 
-    @staticmethod
-    def scope() -> Any:
-        """Products in float32: by itself JAX rounds their factors to TF32 on a recent NVIDIA GPU."""
+    @contextmanager
+    def config(self) -> Iterator[None]:
+        """The settings of JAX for this dtype: on a recent NVIDIA GPU its products would be TF32 by default."""
         import jax
 
-        return jax.default_matmul_precision("highest")
+        with jax.enable_x64(self.dtype == "float64"), jax.default_matmul_precision("highest"):
+            yield
 
 
 class KerasPeer(JaxPeer):
@@ -48,12 +49,12 @@ class KerasPeer(JaxPeer):
     name = "Keras"
     library = "keras"
 
-    def __init__(self, *problem: Any) -> None:
-        super().__init__(*problem)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         import keras
         from keras import layers
 
-        # zeros: drawing weights that `reset` replaces would move Python's global generator.
+        # zeros: `reset` sets the parameters; drawing them would advance Python's global generator.
         options = {"kernel_initializer": "zeros", "dtype": self.dtype}
         hidden = [layers.Dense(len(b), activation="relu", **options) for _, b in self.start[:-1]]
         last = layers.Dense(1, **options)
@@ -79,7 +80,7 @@ class KerasPeer(JaxPeer):
         self.model.set_weights([parameters for W, b in self.start for parameters in (W.T, b[:, 0])])
 
     def run(self, k: int) -> list[float]:
-        with self.scope():
+        with self.config():
             history = self.model.fit(
                 self.X, self.classes, batch_size=len(self.X), epochs=k, shuffle=False, verbose=0
             ).history
@@ -91,9 +92,10 @@ class OptaxPeer(JaxPeer):
 
     name = "JAX + optax"
     library = "optax"
+    dtypes = ("float32", "float64")
 
-    def __init__(self, *problem: Any) -> None:
-        super().__init__(*problem)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         import jax
         import optax
 
@@ -114,21 +116,23 @@ class OptaxPeer(JaxPeer):
 
         self.optimizer = optimizer
         self.step = step
-        self.inputs = jax.device_put(self.X)
-        self.classes = jax.device_put(self.y.astype(self.dtype))
+        with self.config():
+            self.inputs = jax.device_put(self.X)
+            self.classes = jax.device_put(self.y.astype(self.dtype))
         self.reset()
 
     def reset(self) -> None:
         import jax
 
-        self.parameters = jax.device_put([(W.T, b[:, 0]) for W, b in self.start])
-        self.state = self.optimizer.init(self.parameters)
+        with self.config():
+            self.parameters = jax.device_put([(W.T, b[:, 0]) for W, b in self.start])
+            self.state = self.optimizer.init(self.parameters)
 
     def run(self, k: int) -> list[float]:
         import jax
 
         costs = []
-        with self.scope():
+        with self.config():
             for _ in range(k):
                 self.parameters, self.state, cost = self.step(self.parameters, self.state, self.inputs, self.classes)
                 costs.append(cost)
@@ -138,7 +142,7 @@ class OptaxPeer(JaxPeer):
 
 @contextmanager
 def _keras_on_jax() -> Iterator[None]:
-    """Keras takes its backend from the environment once, when it is imported."""
+    """Keras reads its backend from the environment once, when it is imported."""
     before = os.environ.get("KERAS_BACKEND")
     os.environ["KERAS_BACKEND"] = "jax"
     try:

@@ -1,20 +1,19 @@
 """The article's formulas in plain NumPy."""
 
-from typing import Any
-
 from benchmarks import article
-from benchmarks.peers.peer import Peer, blas_threads
+from benchmarks.peers.peer import Peer, Problem, blas_threads
 
 
 class ArticlePeer(Peer):
-    """The article's own functions, in float64 as there."""
+    """The article's own functions, in float64 on all pixels as there."""
 
     name = "article"
     library = "numpy"
-    dtype = "float64"
+    dtypes = ("float64",)
+    constant_features = ("keep",)
 
-    def __init__(self, *problem: Any) -> None:
-        super().__init__(*problem)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         self.threads = blas_threads()
         self.reset()
 

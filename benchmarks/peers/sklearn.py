@@ -1,11 +1,10 @@
 """scikit-learn."""
 
 import warnings
-from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.peer import Peer, blas_threads
+from benchmarks.peers.peer import Peer, Problem, blas_threads
 
 
 class SklearnPeer(Peer):
@@ -13,9 +12,10 @@ class SklearnPeer(Peer):
 
     name = "scikit-learn"
     library = "sklearn"
+    dtypes = ("float32", "float64")
 
-    def __init__(self, *problem: Any) -> None:
-        super().__init__(*problem)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         from sklearn.neural_network import MLPClassifier
 
         self.threads = blas_threads()
@@ -26,7 +26,7 @@ class SklearnPeer(Peer):
             batch_size=len(self.X),
             learning_rate_init=self.learning_rate,
             shuffle=False,
-            random_state=0,  # else the weights that `reset` replaces come from NumPy's global generator, and move it
+            random_state=0,  # else it draws the weights that `reset` replaces from NumPy's global generator
             tol=0,
             warm_start=True,
             momentum=0,
@@ -45,6 +45,6 @@ class SklearnPeer(Peer):
 
         self.model.set_params(max_iter=k)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # after k iterations, which is what is wanted
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is to stop after k iterations
             self.model.fit(self.X, self.y)
         return [float(cost) for cost in self.model.loss_curve_[-k:]]

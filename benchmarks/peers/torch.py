@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.peers.peer import Peer, unusable
+from benchmarks.peers.peer import Peer, Problem, unusable
 
 
 class TorchPeer(Peer):
@@ -10,9 +10,10 @@ class TorchPeer(Peer):
 
     name = "PyTorch"
     library = "torch"
+    dtypes = ("float32", "float64")
 
-    def __init__(self, *problem: Any) -> None:
-        super().__init__(*problem)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         import torch
         from torch import nn
 
@@ -23,12 +24,13 @@ class TorchPeer(Peer):
         else:
             self.threads = torch.get_num_threads()
         self.inputs = torch.tensor(self.X, device=device)
-        self.classes = torch.tensor(self.y[:, None], dtype=torch.float32, device=device)
+        self.classes = torch.tensor(self.y[:, None], dtype=self.inputs.dtype, device=device)
         modules: list[nn.Module] = []
         for W, _ in self.start:
             n_out, n_in = W.shape
-            # Drawing weights that `reset` replaces would move PyTorch's global generator.
-            modules += [nn.utils.skip_init(nn.Linear, n_in, n_out, device=device), nn.ReLU()]
+            # `reset` sets the parameters; drawing them would advance PyTorch's global generator.
+            linear = nn.utils.skip_init(nn.Linear, n_in, n_out, device=device, dtype=self.inputs.dtype)
+            modules += [linear, nn.ReLU()]
         self.model = nn.Sequential(*modules[:-1])
         self.criterion = nn.BCEWithLogitsLoss()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=self.learning_rate)
@@ -56,20 +58,20 @@ class TorchPeer(Peer):
             cost.backward()
             self.optimizer.step()
             costs.append(cost.detach())
-        return torch.stack(costs).tolist()  # a GPU comes to this after the last update
+        return torch.stack(costs).tolist()  # waits for the device
 
 
 class CompiledTorchPeer(TorchPeer):
     """The same with forward and backward pass compiled."""
 
     name = "PyTorch, torch.compile"
+    dtypes = ("float32",)  # it compiles for a long time
 
-    def __init__(self, *problem: Any) -> None:
-        super().__init__(*problem)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         import torch
 
-        # dynamic: else a second number of samples makes it compile for any. fullgraph: else what it cannot compile,
-        # it leaves as it is.
+        # dynamic=False: every shape is compiled for itself. fullgraph: nothing is left uncompiled.
         self.loss = torch.compile(self.loss, dynamic=False, fullgraph=True)
 
     def run(self, k: int) -> list[float]:

@@ -1,1 +1,1 @@
-"""Result files into tables and charts."""
+"""Tables and charts from result files."""

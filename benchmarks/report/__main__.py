@@ -1,15 +1,15 @@
 """Turn result files into the page and the charts of the benchmarks: `python -m benchmarks.report FILES`.
 
-Each file is a machine and a run of its own: no table or chart takes rows from two. Every figure comes from the files,
-and nothing is written before all of it is there.
+Each file is one run on one machine: no table or chart mixes rows of two files. Nothing is written before all contents
+are complete.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.report.drawing import draw
+from benchmarks.report.drawing import draw_charts
 from benchmarks.report.page import page, summary
-from benchmarks.report.results import MEASURE, read
+from benchmarks.report.results import COMMAND, read_results
 from benchmarks.report.rows import stem
 from ssnn.cli.program import Parser, command, exit_process
 from ssnn.errors import SsnnError, UsageError
@@ -23,15 +23,15 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 def main(argv: Sequence[str]) -> None:
     """Read all files, make everything, and only then write."""
     parser = Parser(prog="python -m benchmarks.report", description="Write the page of the benchmarks and its charts.")
-    parser.add_argument("files", nargs="+", metavar="FILE", help=f"a result: {MEASURE}")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=f"a result of {COMMAND}")
     parser.add_argument("--output", default=str(ROOT), metavar="DIR", help="a checkout; by default this one")
     options = parser.parse_args(argv)
-    results = [read(path) for path in options.files]
+    results = [read_results(path) for path in options.files]
     stems = [stem(one) for one in results]
-    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise UsageError(f"two files are named {twice[0]}, and so would be their charts; rename one")
+    if duplicates := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise UsageError(f"two files are named {duplicates[0]}, and so would be their charts; rename one")
     output = Path(options.output)
-    charts = {name: content for one in results for name, content in draw(one).items()}
+    charts = {name: content for one in results for name, content in draw_charts(one).items()}
     contents = {output / "benchmarks" / "charts" / name: content for name, content in charts.items()}
     contents[output / "benchmarks" / "README.md"] = page(results, charts)
     contents[output / "README.md"] = insert(output / "README.md", summary(results, charts))
@@ -44,7 +44,7 @@ def _write(contents: dict[Path, str]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SsnnError(f"{folder} cannot be made ({error.strerror})") from None
+            raise SsnnError(f"{folder} cannot be created ({error.strerror})") from None
     for path in contents:
         check_writable(str(path))
     for path, content in contents.items():
@@ -52,7 +52,7 @@ def _write(contents: dict[Path, str]) -> None:
 
 
 def insert(readme: Path, text: str) -> str:
-    """Return a README with this between its markers, and all else as it was.
+    """The content of a README with this text between its markers.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Charts as SVG: lines over two logarithmic axes, each with its name beside its end."""
+"""Line charts as SVG, on logarithmic axes, each line labelled at its end."""
 
 import io
 import math
@@ -12,7 +12,7 @@ from ssnn.errors import BackendError
 
 Points = Sequence[tuple[float, float]]
 
-# Okabe and Ito's colours, which remain apart for the colour-blind; their yellow is lost on white.
+# Okabe and Ito's colours, which colour-blind readers can distinguish, without the yellow: it is too light on white.
 COLOURS = {
     "numpy": "#0072B2",
     "jax": "#009E73",
@@ -32,15 +32,15 @@ STYLE = {
     "axes.titlesize": 10,
     "font.size": 9,
     "grid.color": "#E6E6E6",
-    "svg.fonttype": "path",  # the letters look the same wherever the chart is seen
-    "svg.hashsalt": "ssnn",  # and its names, which matplotlib otherwise draws at random, whenever it is made
+    "svg.fonttype": "path",  # letters look the same everywhere
+    "svg.hashsalt": "ssnn",  # else matplotlib draws names of elements at random
     "text.parse_math": False,
 }
 
 
 @dataclass(frozen=True)
 class Line:
-    """What was measured of one program; those of one library have one colour."""
+    """The points of one program; lines of one library share a colour."""
 
     label: str
     library: str
@@ -50,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes, with a dashed line to compare with."""
+    """One pair of axes, with a dotted reference line."""
 
     x: str
     y: str
@@ -59,7 +59,7 @@ class Panel:
     reference_label: str = ""
 
 
-def svg(title: str, footnote: str, panels: Sequence[Panel]) -> str:
+def draw_svg(title: str, footnote: str, panels: Sequence[Panel]) -> str:
     """Draw panels side by side; the same panels give the same bytes.
 
     Raises
@@ -80,12 +80,13 @@ def svg(title: str, footnote: str, panels: Sequence[Panel]) -> str:
 
 @contextmanager
 def _matplotlib() -> Iterator[tuple[Any, Any]]:
-    """Two modules of matplotlib, with our style and nothing of the user's."""
+    """Modules of matplotlib, in our style whatever the user's settings are."""
     try:
         from matplotlib import figure, style, ticker
     except ImportError:
-        remedy = 'python -m pip install -e ".[report]"'
-        raise BackendError(f"the charts need matplotlib, which is not installed; {remedy} brings it") from None
+        raise BackendError(
+            'the charts need matplotlib, which is not installed: python -m pip install -e ".[report]"'
+        ) from None
     with style.context(["default", STYLE]):
         yield figure, ticker
 
@@ -112,7 +113,7 @@ def _draw(axes: Any, panel: Panel, ticker: Any) -> None:
     ends = [(line.points[-1], line.label, colours[line.library], line.ours) for line in panel.lines]
     if panel.reference:
         ends.append((panel.reference[-1], panel.reference_label, QUIET, False))
-    _name(axes, sorted(ends, key=lambda end: end[0][1]))
+    _label_ends(axes, sorted(ends, key=lambda end: end[0][1]))
 
 
 def _colours(lines: Sequence[Line]) -> dict[str, str]:
@@ -121,7 +122,7 @@ def _colours(lines: Sequence[Line]) -> dict[str, str]:
 
 
 def _ticks(axes: Any, panel: Panel, ticker: Any) -> None:
-    """Label sizes that were measured, as many as have room, and up the side 1, 2, 5 unless that is too many."""
+    """Ticks at the sizes that were measured, as far as there is room, and at 1, 2, 5 on the vertical axis."""
     sizes = sorted({x for line in panel.lines for x, _ in line.points})
     room = (sizes[-1] / sizes[0]) ** 0.2
     shown = sizes[:1]
@@ -137,8 +138,8 @@ def _ticks(axes: Any, panel: Panel, ticker: Any) -> None:
     axes.set_ylim(low, high)
 
 
-def _name(axes: Any, ends: Sequence[tuple[tuple[float, float], str, str, bool]]) -> None:
-    """Write each name to the right of the axes, at the height of its line's end unless another is there."""
+def _label_ends(axes: Any, ends: Sequence[tuple[tuple[float, float], str, str, bool]]) -> None:
+    """Write each label to the right of the axes, at the height of its line's end or, if taken, near it."""
     low, high = (math.log(limit) for limit in axes.get_ylim())
     heights = spread([(math.log(y) - low) / (high - low) for (_, y), *_ in ends], gap=0.052)
     for (point, label, colour, ours), height in zip(ends, heights, strict=True):
@@ -162,8 +163,11 @@ def _name(axes: Any, ends: Sequence[tuple[tuple[float, float], str, str, bool]])
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move ascending heights as little as leaves a gap between them, and none above 1."""
-    groups: list[list[float]] = []  # of heights that touch, less the gaps below them: they share their mean
+    """Move ascending heights as little as possible so that neighbours are a gap apart and none is above 1.
+
+    Isotonic regression of the heights less the gaps below them: heights that would overlap share their mean.
+    """
+    groups: list[list[float]] = []
     for i, height in enumerate(heights):
         groups.append([height - i * gap])
         while len(groups) > 1 and fmean(groups[-2]) > fmean(groups[-1]):

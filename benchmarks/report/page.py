@@ -1,18 +1,18 @@
-"""The page of the benchmarks, and the summary of it that stands in the README of the project."""
+"""The page of the benchmarks, and its summary for the README of the project."""
 
 import re
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
-from benchmarks.report.results import MEASURE, Growth, Iteration, Results
+from benchmarks.report.results import COMMAND, Growth, Iteration, Results
 from benchmarks.report.rows import (
     ARTICLE,
     chart_name,
     comparisons,
     device_name,
     fastest,
-    figure,
     fitted,
+    format_figure,
     grouped,
     growth_key,
     label,
@@ -22,54 +22,82 @@ from benchmarks.report.rows import (
     series,
 )
 
-NONE = "–"
+EMPTY = "–"
+OVERVIEW_HEADS = (
+    "hidden neurons",
+    "fastest of ssnn",
+    "ms",
+    "fastest other library",
+    "ms",
+    "ssnn ÷ other",
+    "ssnn ÷ hardware limit",
+)
+
+EQUAL_TERMS = (
+    "Every program trains the same network on the same data from the same initial parameters by the same full-batch "
+    "gradient descent, and its time counts only if its result agrees with NumPy in float64; other libraries are "
+    "measured with all pixels and without those that never vary, and the faster of the two counts."
+)
 
 INTRODUCTION = f"""# Benchmarks
+
+{fill(EQUAL_TERMS, 120)}
 
 Written by `python -m benchmarks.report` from result files; change those, not this page. To measure your machine and
 see its page:
 
 ```
 pip install -e ".[jax,torch,peers,test,report]"
-{MEASURE}
+{COMMAND}
 python -m benchmarks.report FILE --output DIR
 ```
 
-**What is timed.** One iteration is a pass over all training images, forward and back, and the update of the weights.
-A call runs the training loop for many iterations and waits for the device once, at its end; its time divided by the
-number of iterations is the time of one. Loading, transfer and compiling come before and are told apart.
+**What is timed.** One iteration is a pass over all training images, forward and back, and the update of the parameters.
+A call does many iterations and waits for the device once, at its end; its time divided by the number of iterations is
+the time of one. Loading, transfer, compilation and a warm-up call come before and are not part of it. The calls of all
+programs of a table alternate in shuffled order, so that a slow spell of the machine affects all alike.
 
-**What counts.** All programs start from the same weights and are run once as a warm-up. Only if what a program computed
-agrees with NumPy in float64 does its time count; *disagreement* is the largest difference that was left.
+**What counts.** *Disagreement* is the largest difference from NumPy float64, relative to the largest parameter of the
+layer for ssnn and to the cost for other libraries. A program that exceeds the tolerance has no row.
 
-**How to read it.** Times are medians, and the range from the fastest call to the slowest is their noise. *÷ peer* is
-the time over that of the fastest other framework: below 1 is faster, and ≈ marks two programs of which one has its
-median in the range of the other. *÷ limit* is the time over the least possible: what one iteration has to multiply and
-what it has to read, at the best speeds that were seen on the same machine. *Inputs* are the pixels that a program
-multiplies: ssnn leaves out those that never vary, which is part of its speed, and ÷ limit is for each program's own
-inputs. Names that begin with ssnn are this project's backends. The article's program is shown, but does not count as a
-framework."""
+**How to read it.** Times are medians; the range from the fastest call to the slowest is their noise. *÷ fastest other*
+is the time over that of the fastest other library: below 1 is faster, and ≈ marks two programs of which one has its
+median in the range of the other. *÷ limit* is the time over the hardware limit (roofline): the time of the arithmetic
+or of the memory traffic of one iteration, whichever is longer, at the best rates that were measured on the machine.
+*Inputs* is the number of pixels that enter the network: ssnn leaves out those that never vary; the limit is that of a
+program's own inputs. Names that begin with ssnn are this project's backends. The article's program is shown, but does
+not count as a library."""
 
 
 def summary(results: Sequence[Results], charts: dict[str, str]) -> str:
-    """What the README of the project says: our best and the fastest peer on each machine, and the first chart."""
-    blocks, pictured = [], False
-    for one in results:
-        for key, rows in comparisons(one):
-            if key.dtype != "float32":
-                continue
-            blocks += [f"{_text(device_name(one.machine, key.kind))}; {key}:", overview(rows)]
-            if (name := chart_name(one, "iteration", key)) in charts and not pictured:
-                blocks.append(_image(f"One iteration, {key}", f"benchmarks/charts/{name}"))
-                pictured = True
+    """The README's summary: the first run in short with its chart, the others folded away."""
+    first, *others = results
+    blocks = [fill(EQUAL_TERMS, 120), *_in_short(first)]
+    for key, _ in comparisons(first):
+        if (name := chart_name(first, "iteration", key)) in charts:
+            blocks.append(_image(f"One iteration, {key}", f"benchmarks/charts/{name}"))
+    if others:
+        folded = [block for one in others for block in _in_short(one)]
+        blocks += ["<details><summary>Further runs</summary>", *folded, "</details>"]
     files = ", ".join(f"{_text(one.file)} ({one.date}, commit {_text(one.commit)})" for one in results)
     explained = (
-        "Milliseconds per iteration. ÷ peer: our time over that of the fastest other framework, ≈ where they are hard "
-        f"to tell apart; ÷ limit: over the least that the machine could need. From {files}; "
-        "[benchmarks/README.md](benchmarks/README.md) has every row, and how to measure your machine."
+        "Times are milliseconds per iteration. A quotient below 1 means that ssnn is faster; ≈ marks times that are "
+        "hard to distinguish. The hardware limit is the least time that the arithmetic and the memory traffic of an "
+        f"iteration need on the machine. From {files}; [benchmarks/README.md](benchmarks/README.md) has every row, and "
+        "how to measure your machine."
     )
     blocks.append(fill(explained, 120, break_long_words=False, break_on_hyphens=False))
     return "\n\n".join(blocks)
+
+
+def _in_short(results: Results) -> list[str]:
+    """The overview of every float32 comparison of a file, each below its machine."""
+    return [
+        block
+        for key, rows in comparisons(results)
+        if key.dtype == "float32"
+        for block in (f"{_text(device_name(results.machine, key.kind))}; {key}:", overview(rows))
+    ]
 
 
 def page(results: Sequence[Results], charts: dict[str, str]) -> str:
@@ -78,11 +106,11 @@ def page(results: Sequence[Results], charts: dict[str, str]) -> str:
 
 
 def _section(results: Results, charts: dict[str, str]) -> list[str]:
-    """One file: its machine, what it comes to, and every row."""
+    """One file: its machine, an overview, and every row."""
     blocks = [f"## {_text(' + '.join([device_name(results.machine, 'CPU'), *results.machine.gpu]))}", _about(results)]
     compared = comparisons(results)
     for key, rows in compared:
-        if key.dtype == "float32":
+        if fastest(rows, ours=False):
             blocks += [f"### In short: {key}", overview(rows)]
             if (name := chart_name(results, "iteration", key)) in charts:
                 blocks.append(_image(f"Time of one iteration over the number of neurons, {key}", f"charts/{name}"))
@@ -95,7 +123,7 @@ def _section(results: Results, charts: dict[str, str]) -> list[str]:
     if results.limits:
         blocks += [
             "### Limits",
-            "The best that was seen: products of large matrices, and reading more than a cache holds.",
+            "The best rates that were measured: products of large matrices, and reading more than a cache holds.",
             _limits(results),
         ]
     for key, rows in grouped(results.growth, growth_key):
@@ -105,14 +133,14 @@ def _section(results: Results, charts: dict[str, str]) -> list[str]:
     if results.startup:
         blocks += [
             "### Start to end",
-            "Seconds of whole processes, imports and all.",
+            "Seconds of whole processes, imports included.",
             _startup(results),
         ]
     return blocks
 
 
 def _about(results: Results) -> str:
-    """What the rows of a file were measured on, and with."""
+    """The machine and the software of a file."""
     machine = results.machine
     blas = [
         f"{pool.name} {pool.version or ''}{f' ({pool.architecture})' * bool(pool.architecture)}, {pool.threads} threads"
@@ -132,21 +160,21 @@ def _about(results: Results) -> str:
 
 
 def overview(rows: Sequence[Iteration]) -> str:
-    """Our best and the fastest peer for each size of network."""
+    """Our fastest backend and the fastest other library for each size of network."""
     lines = []
     for hidden, same in grouped(rows, lambda row: row.hidden):
         best, peer = fastest(same, ours=True), fastest(same, ours=False)
         line = [layers(hidden)]
         for row in (best, peer):
-            line += [label(row, rows), figure(row.ms_per_iteration)] if row else [NONE, NONE]
+            line += [label(row, rows, with_inputs=True), format_figure(row.ms_per_iteration)] if row else [EMPTY, EMPTY]
         lines.append((*line, _over_peer(best, peer), _over_limit(best)))
-    return _table(("neurons", "ssnn's best", "ms", "fastest peer", "ms", "÷ peer", "÷ limit"), lines)
+    return _table(OVERVIEW_HEADS, lines)
 
 
 def _over_peer(row: Iteration | None, peer: Iteration | None) -> str:
     if not (row and peer):
-        return NONE
-    ratio = figure(row.ms_per_iteration / peer.ms_per_iteration, 2)
+        return EMPTY
+    ratio = format_figure(row.ms_per_iteration / peer.ms_per_iteration, 2)
     return f"≈ {ratio}" if row is not peer and (_within(row, peer) or _within(peer, row)) else ratio
 
 
@@ -156,11 +184,11 @@ def _within(row: Iteration, other: Iteration) -> bool:
 
 
 def _over_limit(row: Iteration | None) -> str:
-    return figure(row.ms_per_iteration / row.limit_ms, 2) if row and row.limit_ms else NONE
+    return format_figure(row.ms_per_iteration / row.limit_ms, 2) if row and row.limit_ms else EMPTY
 
 
 def headlines(results: Results) -> list[tuple[str, str]]:
-    """What else can be said in one figure each: against the article, of whole runs, of growth."""
+    """Single figures: compared with the article, of whole runs, of growth."""
     found = []
     numpy = [row for row in results.iterations if row.ours and row.name == "numpy" and row.dtype == "float32"]
     articles = [row for row in results.iterations if row.name == ARTICLE]
@@ -179,13 +207,13 @@ def headlines(results: Results) -> list[tuple[str, str]]:
                 what, last = f"{what} ({', '.join(key)})", some[-1]
                 found += [
                     (f"{what}: exponent of time over images", f"{fitted(over, some):.2f}"),
-                    (f"{what}: bytes per input value at {last.samples:,} images", figure(last.bytes_per_value)),
+                    (f"{what}: bytes per input value at {last.samples:,} images", format_figure(last.bytes_per_value)),
                 ]
     return found
 
 
 def _ratio(ours: float, theirs: float, unit: str) -> str:
-    return f"{figure(ours / theirs, 2)} ({figure(ours)} {unit} ÷ {figure(theirs)} {unit})"
+    return f"{format_figure(ours / theirs, 2)} ({format_figure(ours)} {unit} ÷ {format_figure(theirs)} {unit})"
 
 
 def _iterations(rows: Sequence[Iteration]) -> str:
@@ -195,8 +223,8 @@ def _iterations(rows: Sequence[Iteration]) -> str:
         (
             label(row, rows),
             str(row.features),
-            figure(row.ms_per_iteration),
-            "–".join(map(figure, row.range_ms)),
+            format_figure(row.ms_per_iteration),
+            "–".join(map(format_figure, row.range_ms)),
             _over_peer(row, peer),
             _over_limit(row),
             _seconds(row.compile_seconds),
@@ -205,12 +233,22 @@ def _iterations(rows: Sequence[Iteration]) -> str:
         )
         for row in sorted(rows, key=lambda row: (row.ms_per_iteration, row.name))
     ]
-    heads = ("program", "inputs", "ms", "min–max", "÷ peer", "÷ limit", "compile s", "transfer s", "disagreement")
+    heads = (
+        "program",
+        "inputs",
+        "ms",
+        "min–max",
+        "÷ fastest other",
+        "÷ limit",
+        "compile s",
+        "transfer s",
+        "disagreement",
+    )
     return _table(heads, lines)
 
 
 def _calls(rows: Iterable[Iteration]) -> str:
-    """How often the programs were called."""
+    """The number of calls and of iterations per call."""
     calls, iterations = _span(row.rounds for row in rows), _span(row.iterations for row in rows)
     return f"{calls} calls of {iterations} iterations each."
 
@@ -222,7 +260,7 @@ def _span(numbers: Iterable[int]) -> str:
 
 def _limits(results: Results) -> str:
     found = {(row.device, row.dtype, row.library, row.matmul_gflops, row.bandwidth_gbs) for row in results.limits}
-    lines = [(*names, figure(gflops), figure(gbs)) for *names, gflops, gbs in sorted(found)]
+    lines = [(*names, format_figure(gflops), format_figure(gbs)) for *names, gflops, gbs in sorted(found)]
     return _table(("device", "dtype", "best library", "products, GFLOP/s", "memory, GB/s"), lines, texts=3)
 
 
@@ -233,15 +271,15 @@ def _growth(rows: Sequence[Growth]) -> list[str]:
             program(row),
             f"{row.samples:,}",
             layers(row.hidden),
-            figure(row.ms_per_iteration),
+            format_figure(row.ms_per_iteration),
             _seconds(row.transfer_seconds),
             f"{row.peak_bytes / 2**20:,.0f}",
-            figure(row.bytes_per_value),
+            format_figure(row.bytes_per_value),
         )
         for row in sorted(rows, key=lambda row: (row.name, row.samples, row.hidden))
     ]
     heads = ("program", "images", "neurons", "ms", "transfer s", "peak MiB", "bytes per input value")
-    blocks = ["Memory is the peak of the whole process, libraries and all.", _table(heads, lines)]
+    blocks = ["Memory is the peak of the whole process, libraries included.", _table(heads, lines)]
     if fits := [(what, over, f"{fitted(over, some):.2f}") for what, over, some in series(rows)]:
         blocks += [
             "Time is proportional to the size to the power of the exponent (least squares on logarithms).",
@@ -251,15 +289,15 @@ def _growth(rows: Sequence[Growth]) -> list[str]:
 
 
 def _startup(results: Results) -> str:
-    """Whole processes, each over the article's on the same data."""
+    """Whole processes, each divided by the article's on the same data."""
     articles = {row.data: row.median for row in results.startup if row.name == ARTICLE}
     lines = [
         (
             row.name,
-            row.data or NONE,
-            figure(row.median),
-            f"{figure(row.min)}–{figure(row.max)}",
-            figure(row.median / articles[row.data], 2) if row.data in articles else NONE,
+            row.data or EMPTY,
+            format_figure(row.median),
+            f"{format_figure(row.min)}–{format_figure(row.max)}",
+            format_figure(row.median / articles[row.data], 2) if row.data in articles else EMPTY,
         )
         for row in sorted(results.startup, key=lambda row: (row.data or "", row.median))
     ]
@@ -271,16 +309,16 @@ def _image(text: str, path: str) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}"
+    return EMPTY if value is None else f"{value:.3f}"
 
 
 def _text(text: str) -> str:
-    """Words of a file as Markdown shows them."""
+    """Text in which Markdown finds no markup."""
     return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(text.split()))
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
-    """A table whose first columns are text and the others numbers."""
+    """A table; the first columns are text, the others numbers, aligned to the right."""
     lines = [heads, ["---"] * texts + ["---:"] * (len(heads) - texts)]
     lines += [[_text(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

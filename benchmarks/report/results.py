@@ -1,7 +1,7 @@
-"""What a result file holds, checked as it is read.
+"""The records of a result file, validated as they are read.
 
 The file is pytest-benchmark's JSON; what our benchmarks add to it is the machine, in `machine_info["ssnn"]`, and the
-`extra_info` of each row, whose `kind` says what was measured. Rows of other benchmarks are passed over.
+`extra_info` of each row, whose `kind` says what was measured. Rows of other benchmarks are ignored.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from ssnn.errors import DataError
 
-MEASURE = "pytest --benchmark-only --benchmark-json=FILE"
+COMMAND = "pytest --benchmark-only --benchmark-json=FILE"
 MAY_BE_ZERO = {"transfer_seconds", "compile_seconds", "disagreement"}
 
 Number = float | int  # JSON writes 5.0 as 5.0, but others may not
@@ -21,12 +21,12 @@ Record = TypeVar("Record")
 
 
 def device_kind(device: str) -> str:
-    """CPU or GPU: times on one say nothing about times on the other."""
+    """CPU or GPU, which are not compared with each other."""
     return "CPU" if device.startswith("cpu") else "GPU"
 
 
 class Comparison(NamedTuple):
-    """What the rows of a table have in common; nothing is compared across it."""
+    """What the rows of a table have in common: only such rows are compared."""
 
     kind: str
     data: str
@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class Iteration:
-    """How long one iteration takes one program, a backend of ours or a peer."""
+    """The time of one iteration in one program, a backend of ours or a peer."""
 
     kind: str
     name: str
@@ -70,12 +70,12 @@ class Iteration:
 
     @property
     def full_precision(self) -> bool:
-        """Whether its products are as precise as its dtype promises."""
+        """Whether its matrix products have the precision of its dtype."""
         return self.precision in (None, "highest")
 
     @property
     def comparison(self) -> Comparison:
-        """Where it may stand, apart from its hidden layers."""
+        """What it shares with the rows that it is compared with, other than the hidden layers."""
         return Comparison(device_kind(self.device), self.data, self.samples, self.dtype)
 
     @property
@@ -86,7 +86,7 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a device can do at best, as one library has it."""
+    """The best rates of a device, and the libraries that reached them."""
 
     device: str
     dtype: str
@@ -97,7 +97,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Growth:
-    """One size of a series that grows in samples or in neurons."""
+    """One point of a growth curve over samples or neurons."""
 
     name: str
     device: str
@@ -114,13 +114,13 @@ class Growth:
 
     @property
     def bytes_per_value(self) -> float:
-        """Memory of the whole process over the pixels that it trains on."""
+        """Peak memory of the process by the number of pixels that it trains on."""
         return self.peak_bytes / self.input_values
 
 
 @dataclass(frozen=True)
 class Startup:
-    """The whole life of a process."""
+    """The run time of a whole process."""
 
     name: str
     data: str | None
@@ -131,7 +131,7 @@ class Startup:
 
 @dataclass(frozen=True)
 class Blas:
-    """One BLAS library, as the process had loaded it."""
+    """One BLAS library that the process had loaded."""
 
     name: str
     version: str | None
@@ -141,7 +141,7 @@ class Blas:
 
 @dataclass(frozen=True)
 class Machine:
-    """What all rows of a file were measured on."""
+    """The machine and its software."""
 
     cpu: str
     cores: int | None
@@ -156,7 +156,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Results:
-    """One result file, by its name without the folder."""
+    """The content of one result file; `file` is its name without the folder."""
 
     file: str
     machine: Machine
@@ -178,30 +178,32 @@ KINDS: dict[str, type] = {
 }
 
 
-def read(path: str) -> Results:
+def read_results(path: str) -> Results:
     """Read one result file.
 
     Raises
     ------
     DataError
-        If it cannot be read, our benchmarks did not write it, or it holds a time that does not count.
+        If it cannot be read, was not written by these benchmarks, or holds a row whose result was wrong.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); {MEASURE} writes one") from None
+        raise DataError(f"{path} cannot be read ({error.strerror}); {COMMAND} writes one") from None
     except (ValueError, RecursionError):  # the former also where it is not UTF-8
-        raise DataError(f"{path} is not JSON; {MEASURE} writes one") from None
+        raise DataError(f"{path} is not JSON; {COMMAND} writes one") from None
     try:
         results = _results(Path(path).name, content)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{path} is not a result of these benchmarks ({why}); {MEASURE} writes one") from None
+        raise DataError(f"{path} is not a result of these benchmarks ({why}); {COMMAND} writes one") from None
     if not (results.iterations or results.limits or results.growth or results.startup):
-        raise DataError(f"{path} holds no row of these benchmarks; {MEASURE} measures some")
+        raise DataError(f"{path} holds no row of these benchmarks; {COMMAND} measures some")
     for row in (*results.iterations, *results.growth):
         if not row.disagreement <= row.tolerance:
-            raise DataError(f"{path}: {row.name} {row.dtype} is {row.disagreement} from NumPy float64; measure it anew")
+            raise DataError(
+                f"{path}: {row.name} {row.dtype} differs from NumPy float64 by {row.disagreement}; measure again"
+            )
     return results
 
 
@@ -223,20 +225,19 @@ def _results(name: str, content: dict[str, Any]) -> Results:
 
 
 def _record(cls: type[Record], values: dict[str, Any]) -> Record:
-    """Make a record of the values that it has fields for; one that is missing is the same as null."""
-    found = {}
+    """A record from the values that it has fields for; a missing value counts as null."""
+    fields = {}
     for name, kind in get_type_hints(cls).items():
         value = values.get(name)
         value = tuple(value) if isinstance(value, list) else value
-        sensible = isinstance(value, kind) and all(_sensible(name, n) for n in (value if name == "hidden" else [value]))
-        if not sensible:
+        if not (isinstance(value, kind) and all(_plausible(name, n) for n in (value if name == "hidden" else [value]))):
             raise ValueError(f"{cls.__name__.lower()}: {name} is {json.dumps(value)}")
-        found[name] = value
-    return cls(**found)
+        fields[name] = value
+    return cls(**fields)
 
 
-def _sensible(name: str, value: Any) -> bool:
-    """Whether a number is one that can be measured; other values are left to their type."""
+def _plausible(name: str, value: Any) -> bool:
+    """Whether a number can have been measured; values of other types always pass."""
     if name == "hidden":
         return isinstance(value, int) and value > 0
     if not isinstance(value, Number):

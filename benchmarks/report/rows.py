@@ -1,4 +1,4 @@
-"""What the rows of a result file say together: which of them compare, what they are called, how a figure is written."""
+"""The rows of a result file: which are compared, by what names, and how their figures are formatted."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from benchmarks.report.results import Comparison, Growth, Iteration, Machine, Results, device_kind
 
-ARTICLE = "article"  # a peer to compare with, but no framework
+ARTICLE = "article"  # a peer, but no library
 
 Row = TypeVar("Row")
 Key = TypeVar("Key")
@@ -22,12 +22,19 @@ def exponent(points: Iterable[tuple[float, float]]) -> float:
 
 
 def fastest(rows: Sequence[Iteration], ours: bool) -> Iteration | None:
-    """The fastest of those in full precision; the article's program is not asked."""
-    fit = [row for row in rows if row.ours is ours and row.full_precision and row.name != ARTICLE]
-    return min(fit, key=lambda row: row.ms_per_iteration, default=None)
+    """The fastest row in full precision, without the article's program."""
+    eligible = [row for row in rows if row.ours is ours and row.full_precision and row.name != ARTICLE]
+    return min(eligible, key=lambda row: row.ms_per_iteration, default=None)
+
+
+def at_faster_inputs(rows: Iterable[Iteration]) -> list[Iteration]:
+    """Each program on each network once: with all features, or with those that vary, whichever is faster."""
+    programs = grouped(rows, lambda row: (row.hidden, row.ours, row.name, row.device, str(row.precision), row.threads))
+    return [min(same, key=lambda row: row.ms_per_iteration) for _, same in programs]
 
 
 def comparisons(results: Results) -> list[tuple[Comparison, list[Iteration]]]:
+    """The rows by what is compared."""
     return grouped(results.iterations, lambda row: row.comparison)
 
 
@@ -40,12 +47,12 @@ def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> list[tuple[Key, l
 
 
 def growth_key(row: Growth) -> tuple[str, str, str]:
-    """What the rows of a table of growth have in common."""
+    """What the rows of a growth table have in common: kind of device, dtype and data."""
     return device_kind(row.device), row.dtype, row.data
 
 
 def series(rows: Iterable[Growth]) -> list[tuple[str, str, list[Growth]]]:
-    """Rows of which nothing but one size differs: what they are, over what they grow, and two or more of them."""
+    """Growth curves, of two points or more: a description, "images" or "neurons", and the rows in ascending order."""
     found = []
     for (*_, hidden), some in grouped(rows, lambda row: (*growth_key(row), row.name, row.device, row.hidden)):
         if len({row.samples for row in some}) > 1:
@@ -60,11 +67,12 @@ def series(rows: Iterable[Growth]) -> list[tuple[str, str, list[Growth]]]:
 
 
 def fitted(over: str, rows: Iterable[Growth]) -> float:
+    """The exponent of time over images or neurons."""
     return exponent((row.samples if over == "images" else row.hidden[0], row.ms_per_iteration) for row in rows)
 
 
-def label(row: Iteration, among: Iterable[Iteration]) -> str:
-    """The name of a program, with what tells it from the others of its name."""
+def label(row: Iteration, among: Iterable[Iteration], with_inputs: bool = False) -> str:
+    """The name of a program, with what distinguishes it from others of its name: `with_inputs` the features too."""
     same = [other for other in among if (other.name, other.ours, other.hidden) == (row.name, row.ours, row.hidden)]
     parts = [program(row) if row.ours else row.name]
     if not row.full_precision:
@@ -73,30 +81,35 @@ def label(row: Iteration, among: Iterable[Iteration]) -> str:
         parts.append(f"{row.threads} threads")
     if len({other.device for other in same}) > 1:
         parts.append(row.device)
+    if with_inputs and len({other.features for other in same}) > 1:
+        parts.append(f"{row.features} inputs")
     return ", ".join(parts)
 
 
 def program(row: Iteration | Growth) -> str:
+    """The name of a backend of ours."""
     return f"ssnn {row.name}"
 
 
 def layers(hidden: Sequence[int]) -> str:
+    """The sizes of the hidden layers."""
     return ", ".join(map(str, hidden)) or "none"
 
 
 def neurons(hidden: Sequence[int]) -> str:
+    """The hidden layers in words."""
     return f"{layers(hidden)} hidden neurons" if hidden else "no hidden layer"
 
 
 def device_name(machine: Machine, kind: str) -> str:
-    """The processor or the GPUs, by the names of their makers."""
+    """The model of the processor or of the GPUs."""
     if kind == "GPU":
         return ", ".join(machine.gpu) or "a GPU"
     return machine.cpu + (f", {machine.cores} cores" if machine.cores else "")
 
 
-def figure(value: float, digits: int = 3) -> str:
-    """So many significant digits, but all those before the point."""
+def format_figure(value: float, digits: int = 3) -> str:
+    """Rounded to significant digits, and never before the decimal point."""
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits}g}")
@@ -105,9 +118,10 @@ def figure(value: float, digits: int = 3) -> str:
 
 
 def stem(results: Results) -> str:
+    """The name of the file without its suffix, safe in the name of a chart."""
     return re.sub(r"[^\w.-]+", "-", Path(results.file).stem, flags=re.ASCII)
 
 
 def chart_name(results: Results, what: str, key: Iterable[Any]) -> str:
-    """The name of a chart."""
+    """The file name of a chart."""
     return re.sub(r"[^\w.-]+", "-", "-".join(map(str, (stem(results), what, *key))), flags=re.ASCII) + ".svg"

@@ -104,7 +104,8 @@ class CupyBackend(Backend):
         return CupyProgram(function, self.library_config)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
-        iterations, one = (super().loop(gradients, update, n, accumulation).function for n in (k, 1))
+        iterations = super().loop(gradients, update, k, accumulation).function
+        one = super().loop(gradients, update, 1, accumulation).function
         return CupyProgram(iterations, self.library_config, rehearsal=one)
 
     def _pin_precision(self) -> None:

@@ -1,4 +1,4 @@
-"""A comparison of all backends in a shell: each in a process of its own, and all held against NumPy float64."""
+"""Compare all backends: time one iteration on each, verify the results, and recommend one."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from ssnn import backends, data
@@ -17,8 +16,8 @@ from ssnn.errors import UsageError
 from ssnn.settings import MAX_INT32
 from ssnn.system import machine
 from ssnn.system.files import check_writable, write_json
-from ssnn.timing.comparison import Failure, Progress, check_memory, compare, offered
-from ssnn.timing.recommendation import Recommendation, recommend
+from ssnn.timing.comparison import Comparison, Progress, check_memory, compare, probe_backends
+from ssnn.timing.recommendation import Recommendation, break_even, recommend
 from ssnn.timing.trial import Measurement
 
 HEADINGS = (
@@ -27,12 +26,12 @@ HEADINGS = (
     "device",
     "ms/iteration",
     "min … max",
-    "x NumPy",
+    "speed-up",
     "compile",
-    "earned back",
+    "break-even",
     "disagreement",
 )
-NUMBERS = {0, 3, 5, 6, 7, 8}
+NUMBERS = {0, 3, 5, 6, 7, 8}  # columns
 
 
 def run(argv: Sequence[str]) -> int:
@@ -44,21 +43,20 @@ def run(argv: Sequence[str]) -> int:
     digits = load_data(options, bar=sys.stderr.isatty())
     if options.samples is not None:
         digits = data.with_samples(digits, options.samples)
-    available = offered()
+    available = probe_backends()
     usable = [backend.name for backend in available if backend.usable]
-    with _progress((1 + len(usable)) * len(options.hidden)) as report:
-        outcomes = compare(digits, usable, options.hidden, options.iterations, options.dtype, report)
-    measured = [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    recommendations = recommend(measured, options.iterations)
+    with _progress_bar() as report:
+        comparison = compare(digits, usable, options.hidden, options.iterations, options.dtype, report)
+    recommendations = recommend(comparison.measurements, options.iterations)
+    disagreements = [failure for failure in comparison.failures if failure.disagrees]
     if options.json != "-":
-        print(_report(digits, options.dtype, measured, failures, recommendations, available), flush=True)
-    for failure in failures:
-        if failure.disagrees:
-            print(f"ssnn compare: error: {failure.reason}", file=sys.stderr)
+        heading = f"{len(digits.train):,} {digits.name} digits, {options.dtype}, on {_machine_name()}"
+        print(_report(heading, comparison, recommendations, available), flush=True)
+    for failure in disagreements:
+        print(f"ssnn compare: error: {failure.reason} (hidden {failure.hidden})", file=sys.stderr)
     if options.json is not None:
-        write_json(options.json, _to_json(measured, failures, recommendations, available))
-    return 4 if any(failure.disagrees for failure in failures) else int(bool(failures))
+        write_json(options.json, _to_json(comparison, recommendations, available))
+    return 4 if disagreements else int(bool(comparison.failures))
 
 
 def _parse(argv: Sequence[str]) -> Any:
@@ -70,67 +68,64 @@ def _parse(argv: Sequence[str]) -> Any:
     add("--hidden", type=int, nargs="+", default=[10], metavar="N", help="sizes of the hidden layer (default: 10)")
     add("--samples", type=int, metavar="N", help="training images (default: all there are; more are drawn)")
     add("--dtype", default="float32", help=f"{' or '.join(backends.DTYPES)} (default: %(default)s)")
-    add("--iterations", type=int, default=500, metavar="N", help="to choose a backend for (default: %(default)s)")
+    add("--iterations", type=int, default=500, metavar="N", help="to recommend a backend for (default: %(default)s)")
     add("--json", nargs="?", const="-", metavar="FILE", help="everything as one JSON object; - is standard output")
     add_data(parser)
     options = parser.parse_args(argv)
-    for name in ("hidden", "samples", "iterations"):
-        for value in np.atleast_1d(getattr(options, name)):
-            if value is not None and not 1 <= value <= MAX_INT32:
-                raise UsageError(f"--{name} {value}: choose 1 … {MAX_INT32}")
-    options.hidden = sorted(set(options.hidden))
+    _check_sizes("hidden", options.hidden)
+    _check_sizes("samples", [] if options.samples is None else [options.samples])
+    _check_sizes("iterations", [options.iterations])
     if options.dtype not in backends.DTYPES:
         raise UsageError(f"unknown dtype {options.dtype!r}; choose one of {', '.join(backends.DTYPES)}")
+    options.hidden = sorted(set(options.hidden))
     return options
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Progress]:
-    """A bar on a terminal."""
-    with tqdm(total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False, unit="size") as bar:
+def _check_sizes(name: str, values: Sequence[int]) -> None:
+    for value in values:
+        if not 1 <= value <= MAX_INT32:
+            raise UsageError(f"--{name} {value}: choose 1 … {MAX_INT32}")
 
-        def report(what: str, done: int) -> None:
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """A bar on a terminal."""
+    with tqdm(disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False, unit="step") as bar:
+
+        def report(what: str, done: int, total: int) -> None:
+            bar.total = total
             bar.set_description(what)
-            bar.update(done)
+            bar.update(done - bar.n)
 
         yield report
 
 
+def _machine_name() -> str:
+    here = machine.describe()
+    return ", ".join([here["cpu"], f"{here['cores']} cores", *here["gpu"]])
+
+
 def _report(
-    digits: data.Dataset,
-    dtype: str,
-    measured: Sequence[Measurement],
-    failures: Sequence[Failure],
+    heading: str,
+    comparison: Comparison,
     recommendations: Sequence[Recommendation],
     available: Sequence[Availability],
 ) -> str:
-    here = machine.describe()
-    lines = [
-        f"{len(digits.train):,} {digits.name} digits, {dtype}, on {here['cpu']}, {here['cores']} cores"
-        + "".join(f", {gpu}" for gpu in here["gpu"]),
-        "",
-    ]
-    if measured:
-        ranked = sorted(measured, key=lambda m: (m.hidden, m.ms_per_iteration))
-        lines += [table([HEADINGS, *(_row(m, measured) for m in ranked)], NUMBERS), ""]
-    lines += [str(sentence) for sentence in recommendations]
-    lines += [f"{failure.backend}, hidden {failure.hidden}: {failure.reason}" for failure in failures]
+    lines = [heading, ""]
+    if comparison.measurements:
+        ranked = sorted(comparison.measurements, key=lambda m: (m.hidden, m.ms_per_iteration))
+        numpy = {m.hidden: m for m in ranked if m.backend.name == "numpy"}
+        lines += [table([HEADINGS, *(_row(m, numpy.get(m.hidden)) for m in ranked)], NUMBERS), ""]
+    lines += [str(recommendation) for recommendation in recommendations]
+    lines += [f"{failure.backend}, hidden {failure.hidden}: {failure.reason}" for failure in comparison.failures]
     for backend in available:
         if not backend.usable:
             lines.append(f"{backend.name} cannot run here: {backend.reason}; what would help: {backend.remedy}")
     return "\n".join(lines)
 
 
-def _row(m: Measurement, measured: Sequence[Measurement]) -> tuple[str, ...]:
-    numpy = next((n for n in measured if n.backend.name == "numpy" and n.hidden == m.hidden), None)
+def _row(m: Measurement, numpy: Measurement | None) -> tuple[str, ...]:
     fastest, slowest = (1e3 * seconds / m.iterations for seconds in (min(m.calls), max(m.calls)))
-    saved = (numpy.ms_per_iteration - m.ms_per_iteration) / 1e3 if numpy else 0.0
-    if m is numpy:
-        earned = ""
-    elif saved <= 0:
-        earned = "never"
-    else:
-        earned = f"{m.compile / saved:,.0f} iterations"
     return (
         str(m.hidden[0]),
         m.backend.name,
@@ -139,9 +134,18 @@ def _row(m: Measurement, measured: Sequence[Measurement]) -> tuple[str, ...]:
         f"{_milliseconds(fastest)} … {_milliseconds(slowest)}",
         f"{numpy.ms_per_iteration / m.ms_per_iteration:.2f}" if numpy else "",
         f"{m.compile:.2f} s",
-        earned,
+        _break_even(m, numpy),
         f"{m.disagreement:.0e}",
     )
+
+
+def _break_even(m: Measurement, numpy: Measurement | None) -> str:
+    """The number of iterations from which on it is faster than NumPy, import and compilation included."""
+    if numpy is None or m is numpy:
+        return ""
+    if m.ms_per_iteration >= numpy.ms_per_iteration:
+        return "never"
+    return f"{max(0, break_even(m, numpy)):,} iterations"
 
 
 def _milliseconds(value: float) -> str:
@@ -150,16 +154,13 @@ def _milliseconds(value: float) -> str:
 
 
 def _to_json(
-    measured: Sequence[Measurement],
-    failures: Sequence[Failure],
-    recommendations: Sequence[Recommendation],
-    available: Sequence[Availability],
+    comparison: Comparison, recommendations: Sequence[Recommendation], available: Sequence[Availability]
 ) -> dict[str, Any]:
     return {
         "schema": "ssnn.compare/2",
         "machine": machine.describe(),
-        "measurements": [asdict(m) | {"ms_per_iteration": m.ms_per_iteration} for m in measured],
-        "failures": [asdict(failure) for failure in failures],
-        "recommendations": [asdict(sentence) | {"text": str(sentence)} for sentence in recommendations],
+        "measurements": [asdict(m) | {"ms_per_iteration": m.ms_per_iteration} for m in comparison.measurements],
+        "failures": [asdict(failure) for failure in comparison.failures],
+        "recommendations": [asdict(each) | {"text": str(each)} for each in recommendations],
         "not_usable": [asdict(backend) for backend in available if not backend.usable],
     }

@@ -1,30 +1,24 @@
-"""Explaining in a shell: a model in, reasons, figures and a page out."""
+"""`ssnn explain`: a model in; findings, figures and a page out."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from ssnn.backends import Backend
 from ssnn.cli.arguments import add_backend, add_data, load_data, open_backend
 from ssnn.cli.program import Parser
-from ssnn.data import Dataset, pictures
+from ssnn.cli.report import check_report, explain_wrong, write_report
+from ssnn.data import pictures
 from ssnn.errors import UsageError
-from ssnn.explain import page, terminal
-from ssnn.explain.analysis import Question, explain, test_image
-from ssnn.explain.comparison import changed_sides
-from ssnn.explain.ensemble import ProgressCallback
-from ssnn.explain.records import Explanation
-from ssnn.model.model import Model
+from ssnn.explain import terminal
+from ssnn.explain.analysis import MAX_WRONG, Question, test_image
+from ssnn.explain.comparison import changed_predictions
+from ssnn.model.metrics import evaluate
 from ssnn.model.serialization import load_model
-from ssnn.system.files import check_outputs, check_writable, write_json, write_text
-
-MOST_IMAGES = 30  # wrong images that are explained one by one, unless others are asked for
+from ssnn.system.files import check_outputs, check_writable, write_json
 
 
 def run(argv: Sequence[str]) -> None:
@@ -41,60 +35,30 @@ def run(argv: Sequence[str]) -> None:
     results = sys.stderr if options.json == "-" else sys.stdout
     models = [load_model(path) for path in options.compare or [options.model]]
     backends = [open_backend(options, model.dtype) for model in models]
-    digits = load_data(options, models[0].data.digits, bar=sys.stderr.isatty())
+    dataset = load_data(options, models[0].data.digits, bar=sys.stderr.isatty())
     if options.compare:
-        changed = changed_sides(models, digits, backends)
-        print(terminal.changes(changed, options.compare, digits.classes), file=results)
+        changes = changed_predictions(models, dataset, backends)
+        print(terminal.changes(changes, options.compare, dataset.classes), file=results)
         if options.json is not None:
-            about = {"schema": "ssnn.explain.compare/1", "models": options.compare, "digits": digits.classes}
-            write_json(options.json, about | {"changed": _plain(changed)})
+            about = {"schema": "ssnn.explain.compare/2", "models": options.compare, "digits": dataset.classes}
+            write_json(options.json, about | {"changed": _plain(changes)})
         return
     (model,), (backend,) = models, backends
-    questions = [test_image(digits, index) for index in dict.fromkeys(options.index)]
+    questions = [test_image(dataset, index) for index in dict.fromkeys(options.index)]
     questions += [Question(file, pictures.read(file)) for file in options.image]
-    test = model.evaluate(digits.test, backend)
-    explanation = explain_wrong(model, digits, backend, questions, train_more=not options.quick)
+    explanation = explain_wrong(model, dataset, backend, questions, train_more=not options.quick)
+    test = evaluate(explanation.test_logits.logits, explanation.test_logits.labels)
     for image in explanation.images:
-        print(terminal.image(image, digits.classes), file=results)
-    if not questions and len(test.errors) > MOST_IMAGES:
-        print(f"these are the first {MOST_IMAGES} of {len(test.errors):,} wrong test images\n", file=results)
-    print(terminal.network(explanation, digits.classes), file=results, end="", flush=True)
+        print(terminal.image(image, dataset.classes), file=results)
+    if not questions and len(test.errors) > MAX_WRONG:
+        print(f"these are the first {MAX_WRONG} of {len(test.errors):,} wrong test images\n", file=results)
+    print(terminal.network(explanation, dataset.classes), file=results, end="", flush=True)
     if options.json is not None:
-        about = {"schema": "ssnn.explain/1", "model": options.model, "data": digits.name, "digits": digits.classes}
+        about = {"schema": "ssnn.explain/2", "model": options.model, "data": dataset.name, "digits": dataset.classes}
         whole = {"training": model.to_json(), "test": test.to_json()}
         write_json(options.json, about | whole | _plain(explanation))
     if options.html is not None:
-        write_report(options.html, explanation, model, digits)
-
-
-def check_report(path: str | None) -> None:
-    """Refuse, before anything is computed, a page that could not be written.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be written.
-    """
-    if path == "-":
-        raise UsageError("the page goes to a file, not to standard output")
-    if path is not None:
-        check_writable(path)
-
-
-def explain_wrong(
-    model: Model, digits: Dataset, backend: Backend, questions: Sequence[Question] = (), train_more: bool = True
-) -> Explanation:
-    """Explain these images, or else those that the model gets wrong, with progress on a terminal."""
-    if not questions:
-        questions = [test_image(digits, index) for index in model.evaluate(digits.test, backend).errors[:MOST_IMAGES]]
-    with _progress() as tell:
-        return explain(model, digits, backend, questions, tell, train_more)
-
-
-def write_report(path: str, explanation: Explanation, model: Model, digits: Dataset) -> None:
-    """Write the page, and say so."""
-    write_text(path, page.render(explanation, model, digits))
-    print(f"report written to {path}", file=sys.stderr)
+        write_report(options.html, explanation, model, dataset)
 
 
 def _parser() -> Parser:
@@ -102,9 +66,9 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--model", metavar="FILE", help="as `ssnn train --save FILE` wrote it")
     add("--compare", nargs=2, metavar=("A", "B"), help="two models: which test images changed sides, and why")
-    add("--index", type=int, nargs="+", default=[], metavar="I", help="explain these test images (default: the wrong)")
+    add("--index", type=int, nargs="+", default=[], metavar="I", help="explain these test images (default: wrong ones)")
     add("--image", nargs="+", default=[], metavar="FILE", help="explain these pictures")
-    add("--quick", action="store_true", help="train no other networks: no votes, no learning curve")
+    add("--quick", action="store_true", help="retrain no networks: no votes, no learning curve")
     add("--html", metavar="FILE", help="a page with all of it, and a place to draw digits")
     add("--json", metavar="FILE", help="all figures as one JSON object; - is standard output")
     add_data(parser)
@@ -112,31 +76,8 @@ def _parser() -> Parser:
     return parser
 
 
-@contextmanager
-def _progress() -> Iterator[ProgressCallback]:
-    """A bar on a terminal for what is being trained, a line for each where there is none."""
-    if not sys.stderr.isatty():
-        told = set()
-
-        def tell_line(what: str, share: float) -> None:
-            if what not in told:
-                print(f"training other networks: {what}", file=sys.stderr, flush=True)
-            told.add(what)
-
-        yield tell_line
-        return
-    with tqdm(total=1.0, leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
-
-        def tell(what: str, share: float) -> None:
-            bar.set_description(f"training other networks: {what}", refresh=False)
-            bar.n = share
-            bar.refresh()
-
-        yield tell
-
-
 def _plain(value: Any) -> Any:
-    """Dataclasses and arrays as JSON knows them; what is not a number becomes null."""
+    """Dataclasses and arrays as JSON values; numbers that are not finite become null."""
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):

@@ -32,8 +32,8 @@ class Prediction:
         Of the image in an IDX file; None for a picture.
     probability : float
         That the model gives to this digit, 0.5 … 1.
-    novelty_score : float
-        To the training images; see `ssnn.model.novelty`.
+    novelty : float
+        The novelty score, above 1 where it is unlike the training images; see `ssnn.model.novelty`.
     warning : str, optional
         Why not to trust the digit.
     """
@@ -42,12 +42,28 @@ class Prediction:
     index: int | None
     digit: int
     probability: float
-    novelty_score: float
+    novelty: float
     warning: str | None
+
+
+Sink = Callable[[Prediction], None]
 
 
 def run(argv: Sequence[str]) -> int:
     """Parse, predict, print; the exit code is 5 where a file could not be used."""
+    options = _parser().parse_args(argv)
+    if options.json is not None:
+        check_outputs([options.json], [options.model, *options.files])
+        check_writable(options.json)
+    model = load_model(options.model)
+    backend = open_backend(options, "float64")
+    show = _table(options.files) if options.json != "-" else None
+    with _json(options.json, model, options.model) as write:
+        codes = [_predict_file(file, model, backend, not options.no_normalize, write, show) for file in options.files]
+    return max(codes)
+
+
+def _parser() -> Parser:
     parser = Parser(prog="ssnn predict", description="Say which digit is on each image.")
     add_model(parser)
     parser.add_argument("files", nargs="+", metavar="FILE", help="an IDX file of images, or a picture")
@@ -58,28 +74,21 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
     add_backend(parser, "float64")
-    options = parser.parse_args(argv)
-    if options.json is not None:
-        check_outputs([options.json], [options.model, *options.files])
-        check_writable(options.json)
-    model = load_model(options.model)
-    backend = open_backend(options, "float64")
-    exit_code = 0
-    width = max(map(len, options.files)) + len("[100000]")
-    if options.json != "-":
-        print(f"{'image':<{width}}  digit  probability  novelty_score")
-    with _json(options.json, model, options.model) as write:
-        for file in options.files:
-            try:
-                for prediction in _predictions(model, backend, file, not options.no_normalize):
-                    write(prediction)
-                    if options.json != "-":
-                        print(_line(prediction, width))
-            except DataError as error:  # the other files may still be good
-                sys.stdout.flush()
-                print(f"ssnn predict: error: {error}", file=sys.stderr)
-                exit_code = error.exit_code
-    return exit_code
+    return parser
+
+
+def _predict_file(file: str, model: Model, backend: Backend, normalize: bool, write: Sink, show: Sink | None) -> int:
+    """Predict the images of one file; a file that cannot be used is reported and leaves the others alone."""
+    try:
+        for prediction in _predictions(model, backend, file, normalize):
+            write(prediction)
+            if show is not None:
+                show(prediction)
+    except DataError as error:
+        sys.stdout.flush()
+        print(f"ssnn predict: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> Iterator[Prediction]:
@@ -93,11 +102,11 @@ def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> 
         logits = model.logits(pixels, backend)
         likely = logistic(abs(logits)).tolist()
         digits = model.decide(logits).tolist()
-        unlike = model.novelty_score(pixels, backend).tolist()
+        scores = model.novelty_score(pixels, backend).tolist()
         ink = np.any(pixels, axis=1).tolist()
-        for digit, probability, novelty_score, has_ink in zip(digits, likely, unlike, ink, strict=True):
-            warning = _warning(novelty_score, has_ink)
-            yield Prediction(file, index if is_idx else None, digit, probability, novelty_score, warning)
+        for digit, probability, novelty, has_ink in zip(digits, likely, scores, ink, strict=True):
+            warning = _warning(novelty, has_ink)
+            yield Prediction(file, index if is_idx else None, digit, probability, novelty, warning)
             index += 1
 
 
@@ -107,28 +116,33 @@ def _idx_blocks(file: str) -> Iterator[npt.NDArray[np.uint8]]:
         yield block.reshape(len(block), -1)
 
 
-def _warning(novelty_score: float, has_ink: bool) -> str | None:
+def _warning(novelty: float, has_ink: bool) -> str | None:
     if not has_ink:
         return "no ink found"
-    return "unlike the training images" if novelty_score > 1 else None
+    return "unlike the training images" if novelty > 1 else None
 
 
-def _line(prediction: Prediction, width: int) -> str:
-    name = prediction.file if prediction.index is None else f"{prediction.file}[{prediction.index}]"
-    warning = f"  {prediction.warning}" if prediction.warning else ""
-    return (
-        f"{name:<{width}}  {prediction.digit:>5}  {prediction.probability:>11.4%}"
-        f"  {prediction.novelty_score:>10.2f}{warning}"
-    )
+def _table(files: Sequence[str]) -> Sink:
+    """Print the head of the table, and return what prints a line of it."""
+    width = max(map(len, files)) + len("[100000]")
+    print(f"{'image':<{width}}  digit  probability  novelty")
+
+    def show(prediction: Prediction) -> None:
+        name = prediction.file if prediction.index is None else f"{prediction.file}[{prediction.index}]"
+        warning = f"  {prediction.warning}" if prediction.warning else ""
+        figures = f"{prediction.digit:>5}  {prediction.probability:>11.4%}  {prediction.novelty:>7.2f}"
+        print(f"{name:<{width}}  {figures}{warning}")
+
+    return show
 
 
 @contextmanager
-def _json(path: str | None, model: Model, name: str) -> Iterator[Callable[[Prediction], None]]:
-    """What writes predictions into one JSON object, as they come: there may be more than memory would hold."""
+def _json(path: str | None, model: Model, name: str) -> Iterator[Sink]:
+    """Yield what writes predictions into one JSON object as they come: memory may not hold them all."""
     if path is None:
         yield lambda prediction: None
         return
-    about = {"schema": "ssnn.predict/1", "model": name, "digits": model.data.digits}
+    about = {"schema": "ssnn.predict/2", "model": name, "digits": model.data.digits}
     separator = "\n"
     with _bytes(path) as write:
 

@@ -11,15 +11,16 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from ssnn import article, data
-from ssnn.backends import Description
+from ssnn import article
+from ssnn.backends import Backend
 from ssnn.cli.arguments import add_backend, add_data, load_data, open_backend
-from ssnn.cli.explain import check_report, explain_wrong, write_report
 from ssnn.cli.program import SIGNALLED, Parser
+from ssnn.cli.report import check_report, explain_wrong, write_report
+from ssnn.data import Dataset
 from ssnn.errors import SsnnError, UsageError
 from ssnn.explain import page
 from ssnn.model.metrics import Evaluation
-from ssnn.model.model import Model
+from ssnn.model.model import Model, TrainedModel
 from ssnn.model.record import DataSummary, Run
 from ssnn.model.serialization import load_model, save_model
 from ssnn.settings import Settings
@@ -32,33 +33,16 @@ ERRORS_SHOWN = 10
 
 
 def run(argv: Sequence[str]) -> int:
-    """Parse, train, save, print; the exit code tells the signal of a run that was stopped and saved."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    resume = None if options.resume is None else load_model(options.resume)
-    if resume is not None or options.preset is not None:
-        parser.set_defaults(**_defaults(resume, options.preset))
-        options = parser.parse_args(argv)
+    """Parse, train, save, print; the exit code names the signal of a run that was stopped and saved."""
+    options, resume = _parse(argv)
     _check_outputs(options)
-    settings = Settings(
-        hidden=() if list(options.hidden) == [0] else tuple(options.hidden),
-        learning_rate=options.learning_rate,
-        iterations=options.iterations,
-        seed=options.seed,
-        constant_features=options.constant_features,
-    )
+    settings = _settings(options)
     backend = open_backend(options, "float32")
-    bar = sys.stderr.isatty() and not options.quiet
-    digits = load_data(options, tuple(options.digits), bar)
-    if not options.quiet:
-        print(_what_runs_where(digits, backend.describe()), file=sys.stderr)
-
+    digits = load_data(options, tuple(options.digits), bar=_draws_bar(options))
     results = sys.stderr if options.json == "-" else sys.stdout
-    is_article = options.preset == "article"
-    if is_article:
-        print(article.heading(settings), file=results, flush=True)
-    with _stopping(options.save) as noted:
-        with _progress(settings, resume, options, results, bar) as report:
+    _print_start(options, settings, digits, backend, results)
+    with _stopping(options.save) as signal_number:
+        with _progress(settings, resume, options, results) as report:
             model = fit(
                 digits,
                 backend,
@@ -67,27 +51,41 @@ def run(argv: Sequence[str]) -> int:
                 report=report,
                 checkpoint=_checkpoint(options.save) if options.checkpoint_every is not None else None,
                 checkpoint_every=options.checkpoint_every,
-                stopping=lambda costs: noted() is not None,
+                stopping=lambda costs: signal_number() is not None,
             )
         try:
             if options.save is not None:
                 save_model(model, options.save)
-        finally:  # a disk that is full takes nobody's results
-            if is_article:
-                print(article.verdict(model.run.test), file=results)
-            else:
-                print(_scores(model.data, model.run), _times(model.run), sep="\n", file=results)
-    if is_article and not options.quiet:
-        print(_times(model.run), file=sys.stderr)
+        finally:  # print results even if saving fails
+            _print_results(options, model, results)
     if options.json is not None:
         write_json(options.json, model.to_json())
     if len(model.costs) < settings.iterations:
         done = f"stopped after {len(model.costs)} of {settings.iterations} iterations and saved"
         print(f"ssnn train: {done}; to go on: {_continuation(argv, options.save)}", file=sys.stderr)
-        return SIGNALLED + (noted() or signal.SIGINT)
+        return SIGNALLED + (signal_number() or signal.SIGINT)
     if options.html is not None:
         write_report(options.html, explain_wrong(model, digits, backend), model, digits)
     return 0
+
+
+def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Model | None]:
+    """The arguments, and the model to be continued; what is not given comes from the preset, else from the model."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    resume = None if options.resume is None else load_model(options.resume)
+    parser.set_defaults(**_defaults(resume, options.preset))
+    return parser.parse_args(argv), resume
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        hidden=() if list(options.hidden) == [0] else tuple(options.hidden),
+        learning_rate=options.learning_rate,
+        iterations=options.iterations,
+        seed=options.seed,
+        constant_features=options.constant_features,
+    )
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -107,7 +105,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _defaults(resume: Model | None, preset: str | None) -> dict[str, object]:
-    """What arguments are that are not given: the preset's, else those of the model to be continued."""
+    """Defaults of arguments: the preset's, else those of the model to be continued."""
     defaults: dict[str, object] = {}
     if resume is not None:
         had = {"dtype": resume.dtype, "digits": resume.data.digits, "data": resume.data.name}
@@ -199,25 +197,47 @@ def _parser() -> Parser:
     return parser
 
 
-def _what_runs_where(digits: data.Dataset, where: Description) -> str:
-    threads = f", {where.threads} threads" if where.threads else ""
-    zero, one = digits.classes
-    return (
-        f"{where.library} {where.version} on {where.device}{threads}, {where.dtype}, precision {where.precision}\n"
-        f"{digits.name} digits {zero} and {one}: {len(digits.train):,} training and {len(digits.test):,} test images"
-    )
+def _draws_bar(options: argparse.Namespace) -> bool:
+    return sys.stderr.isatty() and not options.quiet
+
+
+def _print_start(
+    options: argparse.Namespace, settings: Settings, digits: Dataset, backend: Backend, results: TextIO
+) -> None:
+    """What is trained on what, and the article's heading."""
+    if not options.quiet:
+        where, (zero, one) = backend.describe(), digits.classes
+        threads = f", {where.threads} threads" if where.threads else ""
+        images = f"{len(digits.train):,} training and {len(digits.test):,} test images"
+        print(
+            f"{where.library} {where.version} on {where.device}{threads}, {where.dtype}, precision {where.precision}\n"
+            f"{digits.name} digits {zero} and {one}: {images}",
+            file=sys.stderr,
+        )
+    if options.preset == "article":
+        print(article.heading(settings), file=results, flush=True)
+
+
+def _print_results(options: argparse.Namespace, model: TrainedModel, results: TextIO) -> None:
+    """The scores in our words or the article's, and the times."""
+    if options.preset != "article":
+        print(_scores(model.data, model.run), _times(model.run), sep="\n", file=results)
+        return
+    print(article.verdict(model.run.test), file=results)
+    if not options.quiet:
+        print(_times(model.run), file=sys.stderr)
 
 
 @contextmanager
 def _progress(
-    settings: Settings, resume: Model | None, options: argparse.Namespace, results: TextIO, bar: bool
+    settings: Settings, resume: Model | None, options: argparse.Namespace, results: TextIO
 ) -> Iterator[ProgressReport | None]:
     """The article's lines, a progress bar on a terminal, plain lines where there is none, nothing when quiet."""
     if options.preset == "article":
         yield lambda progress: print(article.progress_line(progress), file=results, flush=True)
     elif options.quiet:
         yield None
-    elif not bar:
+    elif not _draws_bar(options):
         yield lambda progress: print(
             f"iteration {progress.iteration:5d}  {_cost_and_speed(progress)}", file=sys.stderr, flush=True
         )

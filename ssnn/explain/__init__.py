@@ -1,1 +1,1 @@
-"""Why a network says what it says: an analysis, its text, and a page to try it on."""
+"""Explanations: why a network classifies an image as it does, as records, terminal text and an HTML page."""

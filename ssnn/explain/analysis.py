@@ -1,34 +1,47 @@
-"""The whole explanation of a network: its images, its neurons, its margins, and what more data would bring."""
+"""The explanation of a network: one pass over the training images, one over the test images, one over the explained.
+
+Each pass computes on the device all that is wanted of its images; the model goes to the device once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from ssnn.backends import Backend
-from ssnn.data import Dataset
-from ssnn.errors import UsageError
-from ssnn.explain.attribution import attribute
+from ssnn.data import Dataset, Samples
+from ssnn.errors import ModelError, UsageError
+from ssnn.explain.attribution import Contributions, attribute, image_attribution, importance
+from ssnn.explain.calibration import calibration
 from ssnn.explain.ensemble import ProgressCallback, learning_curve, more_data, retrain_with_seeds
-from ssnn.explain.findings import Training, findings
-from ssnn.explain.neighbours import neighbours, standardised_distances
-from ssnn.explain.records import Attribution, CalibrationBin, Explanation, ImageExplanation, Neuron, Pixels, Values
-from ssnn.model import inference
-from ssnn.model.inference import Transform, network_inputs
+from ssnn.explain.findings import Reference, findings
+from ssnn.explain.neighbours import nearest, squared_distances, standardised_distance, varying_inputs
+from ssnn.explain.neurons import is_on, neurons
+from ssnn.explain.records import (
+    CurvePoint,
+    Explanation,
+    ImageExplanation,
+    LabelledLogits,
+    Neighbour,
+    Pixels,
+    Values,
+)
+from ssnn.model.inference import ModelArrays, in_blocks, network_inputs
 from ssnn.model.model import Model
-from ssnn.network import Network, forward, logistic
+from ssnn.model.novelty import GREY_LEVELS, novelty_score
+from ssnn.network import forward, logistic
+from ssnn.tree import tree_map
 from ssnn.typing import Array
 
-BINS = 10
-SAME_DIRECTION = 0.99  # cosine between two neurons' weights from which on one is the double of the other
+MAX_WRONG = 30  # wrong test images that are explained unless images are asked for
 
 
 @dataclass(frozen=True)
 class Question:
-    """An image that is to be explained; see `ImageExplanation`."""
+    """An image to explain; see `ImageExplanation`."""
 
     name: str
     pixels: Pixels
@@ -36,7 +49,7 @@ class Question:
     label: int | None = None
 
 
-def test_image(digits: Dataset, index: int) -> Question:
+def test_image(dataset: Dataset, index: int) -> Question:
     """One of the test images.
 
     Raises
@@ -44,19 +57,33 @@ def test_image(digits: Dataset, index: int) -> Question:
     UsageError
         If there is none of this index.
     """
-    if not 0 <= index < len(digits.test):
-        raise UsageError(f"image {index}: there are {len(digits.test):,} test images, 0 … {len(digits.test) - 1}")
-    return Question(
-        f"test image {index}", digits.test.pixels[index], index, digits.classes[int(digits.test.labels[index])]
-    )
+    if not 0 <= index < len(dataset.test):
+        raise UsageError(f"image {index}: there are {len(dataset.test):,} test images, 0 … {len(dataset.test) - 1}")
+    label = dataset.classes[int(dataset.test.labels[index])]
+    return Question(f"test image {index}", dataset.test.pixels[index], index, label)
+
+
+def check_trained_on(model: Model, dataset: Dataset) -> None:
+    """Check that a model was trained on the training images of a dataset.
+
+    Raises
+    ------
+    UsageError
+        If it was not.
+    """
+    if model.data.sha256 != dataset.train.sha256():
+        raise UsageError(
+            f"the model was trained on {model.data.train:,} other images, {model.data.name} of {model.data.digits[0]} "
+            f"and {model.data.digits[1]}; these are {len(dataset.train):,}, {dataset.name} ({dataset.origin})"
+        )
 
 
 def explain(
     model: Model,
-    digits: Dataset,
+    dataset: Dataset,
     backend: Backend,
-    questions: Sequence[Question],
-    progress: ProgressCallback = lambda what, share: None,
+    questions: Sequence[Question] | None = None,
+    progress: ProgressCallback = lambda step, share: None,
     train_more: bool = True,
 ) -> Explanation:
     """Explain a model and some images.
@@ -64,175 +91,151 @@ def explain(
     Parameters
     ----------
     model : Model
-    digits : Dataset
+    dataset : Dataset
         What it was trained on, and its test images.
     backend : Backend
-    questions : sequence of Question
+    questions : sequence of Question, optional
+        By default the test images that the model gets wrong, the first `MAX_WRONG` of them.
     progress : callable, optional
-        Called with what is being done, and the share of it that is done.
+        Called with what is being trained, and which share of it is done.
     train_more : bool
-        Whether to train other networks, for the votes and for the learning curve: most of the time goes there.
+        Whether to retrain networks, for the votes and for the learning curve: most of the time goes there.
 
     Raises
     ------
     UsageError
-        If the model was not trained on these digits.
+        If the model was not trained on these images.
+    ModelError
+        If a logit is not finite.
     """
-    if model.data.sha256 != digits.train.sha256():
-        raise UsageError(
-            f"the model was trained on {model.data.train:,} other images, {model.data.name} of {model.data.digits[0]} "
-            f"and {model.data.digits[1]}; these are {len(digits.train):,}, {digits.name} ({digits.origin})"
-        )
-    others = retrain_with_seeds(digits, model, backend, progress) if train_more else []
-    curve = learning_curve(digits, model, others, backend, progress) if train_more else ()
-    margins = {
-        name: model.logits(part.pixels, backend) * (2.0 * part.labels - 1)
-        for name, part in (("train", digits.train), ("test", digits.test))
-    }
-    return Explanation(
-        images=_images(model, digits, backend, questions, others, np.sort(np.abs(margins["test"]))),
-        neurons=_neurons(model, digits, backend),
-        margins=margins,
-        importance=_importance(model, digits.test.pixels, backend),
-        calibration=_calibration(margins["test"] * (2.0 * digits.test.labels - 1), digits.test.labels),
-        curve=curve,
-        more_data=more_data(curve, len(digits.test)) if curve else "",
-    )
-
-
-def _images(
-    model: Model,
-    digits: Dataset,
-    backend: Backend,
-    questions: Sequence[Question],
-    others: Sequence[Network],
-    test_logits: Values,
-) -> tuple[ImageExplanation, ...]:
-    if not questions:
-        return ()
-    rows = np.stack([question.pixels for question in questions])
-    logits = model.logits(rows, backend)
-    verdicts = [logits > 0] + [inference.logits(backend, n, model.standardization, rows) > 0 for n in others]
-    for_one = np.sum(verdicts, axis=0).tolist()
-    training = Training(
-        digits=digits.classes,
-        never_vary=np.ptp(digits.train.pixels, axis=0) == 0,
-        usual=digits.train.pixels[0],
+    check_trained_on(model, dataset)
+    arrays: ModelArrays = backend.to_device(ModelArrays(model.standardization.arrays, model.network, model.novelty))
+    test: Contributions = in_blocks(backend, _contributions, dataset.test.pixels, arrays)
+    test_logits = _labelled(test.logit, dataset.test)
+    is_wrong = (test.logit > 0) != dataset.test.labels
+    if questions is None:
+        questions = [test_image(dataset, int(index)) for index in np.flatnonzero(is_wrong)[:MAX_WRONG]]
+    rows = np.stack([question.pixels for question in questions]) if questions else dataset.test.pixels[:0]
+    queries, varying = backend.to_device((rows / GREY_LEVELS, varying_inputs(model.standardization)))
+    train: _TrainingRows = in_blocks(backend, _training_rows, dataset.train.pixels, arrays, varying, queries)
+    train_logits = _labelled(train.logit, dataset.train)
+    reference = Reference(
+        digits=dataset.classes,
+        never_varies=np.ptp(dataset.train.pixels, axis=0) == 0,
+        usual=dataset.train.pixels[0],
         kept=np.isin(np.arange(model.pixels), model.standardization.features),
-        distances=np.sort(standardised_distances(backend, model.standardization, digits.train.pixels)),
-        novelty_scores=np.sort(model.novelty_score(digits.train.pixels, backend)),
-        test_logits=test_logits,
+        distances=np.sort(train.distance),
+        novelty_scores=np.sort(train.novelty_score),
+        logit_sizes=np.sort(np.abs(test.logit)),
     )
-    usual = np.where(training.never_vary, training.usual, rows)
-    found = zip(
-        questions,
-        logits.tolist(),
-        model.novelty_score(rows, backend).tolist(),
-        neighbours(backend, digits, rows),
-        for_one,
-        standardised_distances(backend, model.standardization, rows).tolist(),
-        model.logits(usual, backend).tolist(),
-        splits(model, rows, backend),
-        strict=True,
-    )
+    usual = backend.to_device((reference.never_varies, reference.usual))
+    computed: _ImageRows = in_blocks(backend, _image_rows, rows, arrays, varying, usual)
+    _check_finite(computed.parts.logit)
+
+    predicted = computed.parts.logit[:, None] > 0
+    curve: tuple[CurvePoint, ...] = ()
+    if train_more:
+        ensemble = retrain_with_seeds(dataset, model, backend, progress)
+        predicted = np.hstack([predicted, ensemble.logits(rows) > 0])
+        rates = [float(np.mean(is_wrong)), *ensemble.error_rates(dataset.test)]
+        curve = learning_curve(dataset, model, rates, backend, progress)
     images = []
-    for question, logit, novelty_score, near, ones, distance, usual_logit, parts in found:
-        image = ImageExplanation(
-            name=question.name,
-            index=question.index,
-            pixels=question.pixels,
-            label=question.label,
-            digit=digits.classes[int(logit > 0)],
-            logit=logit,
-            probability=float(logistic(np.float64(logit))),
-            attribution=parts,
-            novelty_score=novelty_score,
-            neighbours=(near[0], near[1]),
-            votes=(len(verdicts) - ones, ones),
-            findings=(),
+    for i, question in enumerate(questions):
+        row: _ImageRows = tree_map(lambda values, i=i: values[i], computed)
+        image = _image(
+            model, question, row, predicted[i], nearest(dataset, question.pixels, train.squared_distances[:, i])
         )
-        images.append(replace(image, findings=findings(image, distance, usual_logit, training)))
-    return tuple(images)
-
-
-def splits(model: Model, rows: Pixels, backend: Backend) -> list[Attribution]:
-    """What each pixel, neuron and bias contributed to the logit of each image (m, n0)."""
-    parts = inference.in_blocks(backend, _split_rows, rows, *_on_device(model, backend))
-    n, n0 = len(model.standardization.features), model.pixels
-    pixels = np.zeros((len(rows), n0))
-    pixels[:, model.standardization.features] = parts[:, :n]
-    hidden = len(model.network) > 1
-    neurons = parts[:, n + 1 :] if hidden else np.empty((len(rows), 0))
-    last = float(model.network[-1].b[0, 0])
-    return [
-        Attribution(of_pixels, float(biases), of_neurons, of_neurons != 0, last)
-        for of_pixels, biases, of_neurons in zip(pixels, parts[:, n], neurons, strict=True)
-    ]
-
-
-def _importance(model: Model, rows: Pixels, backend: Backend) -> Values:
-    """The mean size of what each pixel contributes (n0,)."""
-    importance = np.zeros(model.pixels)
-    sizes = inference.in_blocks(backend, _input_sizes, rows, *_on_device(model, backend))
-    importance[model.standardization.features] = np.mean(sizes, axis=0)
-    return importance
-
-
-def _neurons(model: Model, digits: Dataset, backend: Backend) -> tuple[Neuron, ...]:
-    if len(model.network) == 1:
-        return ()
-    on = inference.in_blocks(backend, _is_on, digits.train.pixels, *_on_device(model, backend))
-    shares = [np.mean(on[digits.train.labels == label], axis=0) for label in (0, 1)]
-    W, b = (parameters.astype(np.float64) for parameters in model.network[0])
-    weights = np.zeros((len(W), model.pixels))
-    weights[:, model.standardization.features] = W
-    doubles = _doubles(np.hstack([W, b]))
-    out = model.network[1].W[0].tolist() if len(model.network) == 2 else [None] * len(W)
-    return tuple(
-        Neuron(j, weights[j], float(b[j, 0]), (float(shares[0][j]), float(shares[1][j])), out[j], doubles[j])
-        for j in range(len(W))
+        images.append(replace(image, findings=findings(image, float(row.distance), float(row.usual_logit), reference)))
+    return Explanation(
+        images=tuple(images),
+        neurons=neurons(model, train.is_on, dataset.train.labels),
+        train_logits=train_logits,
+        test_logits=test_logits,
+        importance=importance(model, test.inputs),
+        calibration=calibration(test_logits),
+        curve=curve,
+        more_data=more_data(curve, len(dataset.test)) if curve else "",
     )
 
 
-def _doubles(rows: Values) -> list[int | None]:
-    """For each row the first one before it that points in the same direction."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit = rows / np.where(lengths > 0, lengths, 1)
-    same = np.tril(unit @ unit.T > SAME_DIRECTION, k=-1)
-    return [int(np.argmax(row)) if row.any() else None for row in same]
+class _TrainingRows(NamedTuple):
+    """What one pass over the m training images computes; the first axis is that of the images."""
+
+    logit: Array  # (m,)
+    is_on: Array  # (m, n)
+    distance: Array  # (m,), standardised
+    novelty_score: Array  # (m,)
+    squared_distances: Array  # (m, q), from each of the q explained images
 
 
-def _calibration(logits: Values, labels: npt.NDArray[np.uint8]) -> tuple[CalibrationBin, ...]:
-    probabilities = logistic(logits)
-    bins = np.minimum((probabilities * BINS).astype(np.intp), BINS - 1)
-    found = []
-    for i in range(BINS):
-        inside = bins == i
-        count = int(np.sum(inside))
-        mean = float(np.mean(probabilities[inside])) if count else nan
-        found.append(
-            CalibrationBin(i / BINS, (i + 1) / BINS, count, mean, float(np.mean(labels[inside])) if count else nan)
-        )
-    return tuple(found)
+class _ImageRows(NamedTuple):
+    """What one pass over the q explained images computes; without the first axis, of one of them."""
+
+    parts: Contributions
+    usual_logit: Array  # (q,), with the pixels that never vary in training as they are there
+    distance: Array  # (q,), standardised
+    novelty_score: Array  # (q,)
 
 
-def _on_device(model: Model, backend: Backend) -> tuple[Array, ...]:
-    on_device: tuple[Array, ...] = backend.to_device((model.standardization.arrays, model.network))
-    return on_device
+def _training_rows(pixels: Array, model: ModelArrays, varying: Array, queries: Array) -> _TrainingRows:
+    X = network_inputs(pixels, model.transform)
+    A, Z = forward(model.network, X)
+    return _TrainingRows(
+        logit=Z[0, :],
+        is_on=is_on(A),
+        distance=standardised_distance(X, varying),
+        novelty_score=novelty_score(pixels, model.novelty),
+        squared_distances=squared_distances(pixels, queries),
+    )
 
 
-def _split_rows(pixels: Array, transform: Transform, network: Network) -> Array:
-    """For each image (m,) in one row: what the inputs, the biases and the neurons contributed."""
-    inputs, biases, neurons = attribute(network, network_inputs(pixels, transform))
-    xp = array_namespace(inputs)
-    return xp.concat([inputs, xp.expand_dims(biases, axis=0), neurons], axis=0).mT
+def _contributions(pixels: Array, model: ModelArrays) -> Contributions:
+    return attribute(model.network, network_inputs(pixels, model.transform))
 
 
-def _input_sizes(pixels: Array, transform: Transform, network: Network) -> Array:
-    inputs, _, _ = attribute(network, network_inputs(pixels, transform))
-    return abs(inputs).mT
+def _image_rows(pixels: Array, model: ModelArrays, varying: Array, usual: tuple[Array, Array]) -> _ImageRows:
+    xp = array_namespace(pixels)
+    never_varies, value = usual
+    X = network_inputs(pixels, model.transform)
+    _, usual_Z = forward(model.network, network_inputs(xp.where(never_varies, value, pixels), model.transform))
+    return _ImageRows(
+        parts=attribute(model.network, X),
+        usual_logit=usual_Z[0, :],
+        distance=standardised_distance(X, varying),
+        novelty_score=novelty_score(pixels, model.novelty),
+    )
 
 
-def _is_on(pixels: Array, transform: Transform, network: Network) -> Array:
-    A, _ = forward(network, network_inputs(pixels, transform))
-    return (A[1] > 0).mT
+def _image(
+    model: Model,
+    question: Question,
+    row: _ImageRows,
+    predicted: npt.NDArray[np.bool_],
+    neighbours: tuple[tuple[Neighbour, ...], tuple[Neighbour, ...]],
+) -> ImageExplanation:
+    """The explanation of one image without its findings; predicted (k,) is the class by each network."""
+    logit, ones = float(row.parts.logit), int(np.sum(predicted))
+    return ImageExplanation(
+        name=question.name,
+        index=question.index,
+        pixels=question.pixels,
+        label=question.label,
+        digit=model.data.digits[int(logit > 0)],
+        logit=logit,
+        probability=float(logistic(np.float64(logit))),
+        attribution=image_attribution(model, row.parts),
+        novelty_score=float(row.novelty_score),
+        neighbours=neighbours,
+        votes=(len(predicted) - ones, ones),
+        findings=(),
+    )
+
+
+def _labelled(logits: Values, samples: Samples) -> LabelledLogits:
+    _check_finite(logits)
+    return LabelledLogits(logits, samples.labels)
+
+
+def _check_finite(logits: Values) -> None:
+    if not np.all(np.isfinite(logits)):
+        raise ModelError("the model computes numbers that are not finite: its parameters are of no use")

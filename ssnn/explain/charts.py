@@ -1,4 +1,4 @@
-"""Charts to stand in a page: SVG in the page's own letters and colours, so that they are right in light and in dark."""
+"""Charts as SVG in the fonts and colours of the page, which change between light and dark."""
 
 import io
 import math
@@ -12,7 +12,7 @@ import numpy as np
 
 from ssnn.explain.records import CalibrationBin, CurvePoint, Values
 
-# Stand-ins, which matplotlib draws with, and the colours of the page, which it cannot know.
+# Placeholder colours, which matplotlib draws with, and the CSS variables that replace them.
 TEXT, QUIET, LINE, BLUE, ORANGE = "#010101", "#020202", "#030303", "#040404", "#050505"
 PAGE = {
     TEXT: "var(--text)",
@@ -21,10 +21,12 @@ PAGE = {
     BLUE: "var(--blue)",
     ORANGE: "var(--orange)",
 }
-WIDTH = 4.9  # inches, at 72 CSS pixels each: the letters are still readable when a phone shrinks it
-BINS = 60
-FAR = 6  # standard deviations from the median; what is beyond counts with the last bar
-VERY_FAR = 3  # times as far: beyond it no bar would be left for the others
+WIDTH = 4.9  # inches, at 72 CSS pixels each: text is still readable when a phone shrinks it
+HISTOGRAM_BINS = 60
+MAX_DEVIATIONS = 6  # standard deviations from the median; margins beyond count in the outermost bin
+MAX_STRETCH = (
+    3  # factor by which the range may grow to show the worst image; beyond, too few bins are left for the rest
+)
 STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": QUIET,
@@ -40,7 +42,7 @@ STYLE = {
     "figure.facecolor": "none",
     "font.size": 10.5,
     "grid.color": LINE,
-    "svg.fonttype": "none",  # the page's own letters
+    "svg.fonttype": "none",  # text stays text, in the fonts of the page
     "text.color": TEXT,
     "xtick.color": QUIET,
     "ytick.color": QUIET,
@@ -58,10 +60,10 @@ def cost(costs: Sequence[float]) -> str:
 
 
 def margins(train: Values, test: Values) -> str:
-    """How many images have which margin, for training and test images, the wrong ones in orange."""
+    """Histograms of the margins (m,) of training and test images, the wrong ones in orange."""
     low, high = margin_range(train, test)
-    width = (high - low) / BINS
-    edges = width * np.arange(math.floor(low / width), math.ceil(high / width) + 1)  # no bar on both sides of 0
+    width = (high - low) / HISTOGRAM_BINS
+    edges = width * np.arange(math.floor(low / width), math.ceil(high / width) + 1)  # 0 is an edge
     with _drawing("margins", height=3.6) as drawing:
         for axes, (name, values) in zip(
             drawing.subplots(2, 1, sharex=True), (("training", train), ("test", test)), strict=True
@@ -71,25 +73,27 @@ def margins(train: Values, test: Values) -> str:
             axes.bar(edges[:-1], counts, width, align="edge", color=colours, edgecolor="none")
             axes.axvline(0, color=TEXT, linewidth=1)
             _logarithmic(axes)
-            axes.set_ylim(0.7, 2 * max(1, counts.max()))  # a single image shows
+            axes.set_ylim(0.7, 2 * max(1, counts.max()))  # a single image is visible
             axes.set_title(f"{name} images")
         axes.set_xlabel("margin: wrong ← 0 → right")
         return _svg(drawing)
 
 
 def margin_range(train: Values, test: Values) -> tuple[float, float]:
-    """What the histogram of margins spans: all of them but those that are far out."""
+    """The range of the histogram: all margins but outliers."""
     values = np.concatenate([train, test])
     first, middle, third = np.quantile(values, [0.25, 0.5, 0.75])
-    far = FAR * max((third - first) / 1.349, 1e-3)  # 1.349 standard deviations lie between a normal's quartiles
+    far = MAX_DEVIATIONS * max(
+        (third - first) / 1.349, 1e-3
+    )  # 1.349 standard deviations lie between a normal's quartiles
     low, high = max(values.min(), middle - far), min(values.max(), middle + far)
-    if values.min() > middle - VERY_FAR * far:
-        low = values.min()  # how wrong the worst image is shall be seen, if it leaves room for the others
-    return float(min(low, -far / BINS)), float(max(high, far / BINS))
+    if values.min() > middle - MAX_STRETCH * far:
+        low = values.min()  # show how wrong the worst image is, if that leaves room for the others
+    return float(min(low, -far / HISTOGRAM_BINS)), float(max(high, far / HISTOGRAM_BINS))
 
 
 def calibration(bins: Sequence[CalibrationBin], digit: int) -> str:
-    """What share of the images is class 1 where the network gives it some probability, and of how many images."""
+    """Reliability diagram: the share of class 1 by predicted probability, and the number of images below it."""
     with _drawing("calibration", height=4.4) as drawing:
         above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         above.plot([0, 1], [0, 1], color=QUIET, linewidth=1.2, linestyle=(0, (4, 3)))
@@ -119,7 +123,7 @@ def calibration(bins: Sequence[CalibrationBin], digit: int) -> str:
 
 
 def learning_curve(points: Sequence[CurvePoint]) -> str:
-    """Error rates over the number of training images: every network, their mean, and a standard deviation around it."""
+    """Error rates by number of training images: of every network, their mean, and one standard deviation around it."""
     samples = np.array([point.samples for point in points])
     rates = [100 * np.array(point.error_rates) for point in points]
     mean, deviation = (np.array([statistic(r) for r in rates]) for statistic in (fmean, stdev))
@@ -140,23 +144,23 @@ def learning_curve(points: Sequence[CurvePoint]) -> str:
 
 @contextmanager
 def _drawing(name: str, height: float) -> Iterator[Any]:
-    """A figure in our style, with nothing of the user's."""
+    """A figure in this style, whatever the user's matplotlibrc says."""
     from matplotlib import figure, style
 
-    # Matplotlib names what it uses twice, at random unless it has a salt; a page has each name once.
+    # Ids of reused elements are random without a salt; one per chart keeps them unique within a page.
     with style.context(["default", STYLE, {"svg.hashsalt": name}]):
         yield figure.Figure(figsize=(WIDTH, height), layout="constrained")
 
 
 def _logarithmic(axes: Any) -> None:
-    """The side's scale, its numbers written out."""
+    """A logarithmic y axis, with its numbers written out."""
     axes.set_yscale("log", nonpositive="clip")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.minorticks_off()
 
 
 def _svg(drawing: Any) -> str:
-    """The element for HTML: without what XML needs, names that repeat, colours, and fonts that the page has not."""
+    """The <svg> element for HTML: no XML header, repeated ids or fonts, and the colours of the page."""
     content = io.StringIO()
     drawing.savefig(content, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = content.getvalue()

@@ -1,4 +1,4 @@
-"""Two models on the same test images: which images changed sides, and why."""
+"""Two models on the same test images: which images they predict differently, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 from ssnn.backends import Backend
 from ssnn.data import Dataset
 from ssnn.errors import UsageError
-from ssnn.explain.analysis import explain, test_image
+from ssnn.explain.analysis import check_trained_on, explain, test_image
 from ssnn.explain.records import ImageExplanation
 from ssnn.model.model import Model
 
 
 @dataclass(frozen=True)
 class Change:
-    """A test image that two models take for different digits.
+    """A test image that two models predict differently.
 
     Attributes
     ----------
@@ -27,8 +27,8 @@ class Change:
     after: ImageExplanation
 
 
-def changed_sides(models: Sequence[Model], digits: Dataset, backends: Sequence[Backend]) -> list[Change]:
-    """Explain the test images on which two models differ, each on its own backend.
+def changed_predictions(models: Sequence[Model], dataset: Dataset, backends: Sequence[Backend]) -> list[Change]:
+    """Explain the test images that two models predict differently, each model on its own backend.
 
     Raises
     ------
@@ -38,11 +38,15 @@ def changed_sides(models: Sequence[Model], digits: Dataset, backends: Sequence[B
     first, second = models
     if first.data.digits != second.data.digits:
         raise UsageError(
-            f"the models tell different digits apart: {' and '.join(map(str, first.data.digits))}, "
+            f"the models are of different digits: {' and '.join(map(str, first.data.digits))}, "
             f"and {' and '.join(map(str, second.data.digits))}"
         )
+    for model in models:
+        check_trained_on(model, dataset)
     pairs = list(zip(models, backends, strict=True))
-    verdicts = [model.predict(digits.test.pixels, backend) for model, backend in pairs]
-    questions = [test_image(digits, int(index)) for index in np.flatnonzero(verdicts[0] != verdicts[1])]
-    before, after = (explain(model, digits, backend, questions, train_more=False).images for model, backend in pairs)
-    return [Change(*pair) for pair in zip(before, after, strict=True)]
+    before, after = (model.predict(dataset.test.pixels, backend) for model, backend in pairs)
+    questions = [test_image(dataset, int(index)) for index in np.flatnonzero(before != after)]
+    if not questions:
+        return []
+    explained = [explain(model, dataset, backend, questions, train_more=False).images for model, backend in pairs]
+    return [Change(*pair) for pair in zip(*explained, strict=True)]

@@ -1,9 +1,10 @@
-"""Other networks, trained to see what belongs to the data and what to one network: several seeds, fewer samples.
+"""Retrained networks, which separate what is due to the data from what is due to one network: votes, learning curve.
 
 Networks of one shape that learn from the same samples are a stack: `ssnn.network` trains it like one network.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import hypot, sqrt
 from statistics import fmean, stdev
 from typing import Protocol
@@ -12,68 +13,113 @@ import numpy as np
 
 from ssnn.backends import Backend
 from ssnn.data import Dataset, Samples
-from ssnn.explain.records import CurvePoint
+from ssnn.explain.records import CurvePoint, Pixels, Values
 from ssnn.initialization import initial_network
-from ssnn.model.inference import logits
+from ssnn.model.inference import Transform, in_blocks, network_inputs
 from ssnn.model.model import Model
-from ssnn.network import Network
+from ssnn.network import Network, forward
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import batch_to_device
 from ssnn.training.loop import Loop
 from ssnn.training.progress import boundaries
 from ssnn.tree import tree_map
+from ssnn.typing import Array
 
 RETRAINED = 4  # networks that differ from the model in their seed alone
-SUBSETS, SEEDS = 2, 2  # at each point of the learning curve: random samples, and networks on each
+SUBSETS, SEEDS = 2, 2  # at each point of the learning curve: random subsets, and networks on each
 POINTS, SHRINK = 4, 4  # points of the curve below the whole, each with a quarter of the samples of the next
-MIN_SAMPLES = 30  # samples of a point
-MIN_WRONG = 20  # wrong images at two points below which a halving would not be seen
+MIN_SAMPLES = 30  # training images of a point
+MIN_WRONG = 20  # wrong images at two points below which a halving could not be told from chance
 
 
 class ProgressCallback(Protocol):
-    """What is called as networks are trained."""
+    """Called while networks are trained."""
 
-    def __call__(self, what: str, share: float, /) -> object:
-        """Report what is being trained, and the share of it that is done."""
+    def __call__(self, step: str, share: float, /) -> object:
+        """Report what is being trained, and which share of it is done, 0 … 1."""
 
 
-def retrain_with_seeds(digits: Dataset, model: Model, backend: Backend, progress: ProgressCallback) -> list[Network]:
-    """Networks like the model but for their seeds, as NumPy arrays."""
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that learnt from the same samples with different seeds.
+
+    Attributes
+    ----------
+    backend : Backend
+    transform : (array (n,), array (n,), array (n,))
+        Features, mean and std, on the device of the backend.
+    networks : tuple of Layer
+        A stack of k networks, on the device.
+    """
+
+    backend: Backend
+    transform: Transform
+    networks: Network
+
+    def logits(self, pixels: Pixels) -> Values:
+        """The logit of each image by each network, (m, k), from raw pixels (m, 784)."""
+        logits: Values = in_blocks(self.backend, _logits, pixels, self.transform, self.networks)
+        return logits
+
+    def error_rates(self, samples: Samples) -> list[float]:
+        """The share of wrong images, 0 … 1, by each network."""
+        wrong = (self.logits(samples.pixels) > 0) != samples.labels[:, None]
+        rates: list[float] = np.mean(wrong, axis=0).tolist()
+        return rates
+
+
+def retrain_with_seeds(dataset: Dataset, model: Model, backend: Backend, progress: ProgressCallback) -> Ensemble:
+    """Train networks that differ from the model in their seeds alone."""
     seeds = [(model.settings.seed + i) % 2**32 for i in range(1, RETRAINED + 1)]
-    return _train_stack(digits.train, model, model.standardization, seeds, backend, _part(progress, "seeds"))
+    return _train(dataset.train, model, model.standardization, seeds, backend, _step(progress, "seeds"))
 
 
 def learning_curve(
-    digits: Dataset, model: Model, others: Sequence[Network], backend: Backend, progress: ProgressCallback
+    dataset: Dataset, model: Model, rates: Sequence[float], backend: Backend, progress: ProgressCallback
 ) -> tuple[CurvePoint, ...]:
-    """The error rate on the test images by the number of training samples, up to all of them.
+    """Test error rates by number of training images, up to all of them.
 
     Networks of one subset share its samples and its standardisation; each network has a seed of its own.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    model : Model
+        Whose settings all networks have.
+    rates : sequence of float
+        The last point: error rates of networks trained on all images.
+    backend : Backend
+    progress : callable
     """
-    whole = len(digits.train)
+    whole = len(dataset.train)
     sizes = [whole // SHRINK**step for step in range(POINTS, 0, -1)]
     random = np.random.default_rng(model.settings.seed)
     points = []
     for size in (size for size in sizes if size >= MIN_SAMPLES):
-        rates: list[float] = []
+        subset_rates: list[float] = []
         for subset in range(SUBSETS):
-            samples = _subset(digits.train, size, random)
+            samples = _stratified_subset(dataset.train, size, random)
             standardization = fit_pixels(samples.pixels, model.settings.constant_features)
             seeds = [(model.settings.seed + subset * SEEDS + i) % 2**32 for i in range(SEEDS)]
-            step = _part(progress, f"{size:,} samples, {subset + 1} of {SUBSETS}")
-            networks = _train_stack(samples, model, standardization, seeds, backend, step)
-            rates += [_error_rate(network, standardization, digits.test, backend) for network in networks]
-        points.append(CurvePoint(size, tuple(rates)))
-    rates = [_error_rate(n, model.standardization, digits.test, backend) for n in (model.network, *others)]
+            report = _step(progress, f"{size:,} samples, {subset + 1} of {SUBSETS}")
+            trained = _train(samples, model, standardization, seeds, backend, report)
+            subset_rates += trained.error_rates(dataset.test)
+        points.append(CurvePoint(size, tuple(subset_rates)))
     return (*points, CurvePoint(whole, tuple(rates)))
 
 
 def more_data(curve: Sequence[CurvePoint], tested: int) -> str:
-    """Whether more samples would help, from the last two points of a learning curve on so many test images.
+    """Whether more training images would help, from the last two points of a learning curve.
 
     Between two networks the number of wrong images differs by chance, even if neither is better: by about the root of
-    the sum of both numbers (McNemar's test, with no image that both get wrong), and by what the seeds make of it.
+    the sum of both numbers (McNemar's test, with no image that both get wrong), and by the spread between seeds.
+
+    Parameters
+    ----------
+    curve : sequence of CurvePoint
+    tested : int
+        Number of test images.
     """
     if len(curve) < 2:
         return "There are too few training images to tell whether more would help."
@@ -81,22 +127,22 @@ def more_data(curve: Sequence[CurvePoint], tested: int) -> str:
     before, after = map(fmean, wrong)
     spread = hypot(*(stdev(counts) / sqrt(len(counts)) for counts in wrong))
     chance = hypot(sqrt(before + after), spread)
-    said = (
+    figures = (
         f"From {curve[-2].samples:,} to {curve[-1].samples:,} training images the wrong test images go from "
         f"{before:.1f} to {after:.1f} in the mean, {before / tested:.3%} to {after / tested:.3%}; by chance alone it "
         f"could be {chance:.1f} more or fewer"
     )
     if before - after > 2 * chance:
-        return f"{said}: more images of this kind would still help."
+        return f"{figures}: more images of this kind would still help."
     if after - before > 2 * chance:
-        return f"{said}: more images made it worse, so something else is in the way."
+        return f"{figures}: more images made it worse, so something else is in the way."
     if before + after < MIN_WRONG:
-        return f"{said}: too few are wrong to tell whether more images would help."
-    return f"{said}: no gain beyond chance, so more images of this kind would help little."
+        return f"{figures}: too few are wrong to tell whether more images would help."
+    return f"{figures}: no gain beyond chance, so more images of this kind would help little."
 
 
-def _subset(samples: Samples, size: int, random: np.random.Generator) -> Samples:
-    """So many samples, drawn from either class in proportion and at least one of each."""
+def _stratified_subset(samples: Samples, size: int, random: np.random.Generator) -> Samples:
+    """A random subset of `size` samples, with both classes in proportion and at least one sample of each."""
     ones = np.flatnonzero(samples.labels)
     zeros = np.flatnonzero(samples.labels == 0)
     of_ones = min(max(1, round(size * len(ones) / len(samples))), size - 1)
@@ -104,15 +150,15 @@ def _subset(samples: Samples, size: int, random: np.random.Generator) -> Samples
     return Samples(samples.pixels[chosen], samples.labels[chosen])
 
 
-def _train_stack(
+def _train(
     samples: Samples,
     model: Model,
     standardization: Standardization,
     seeds: Sequence[int],
     backend: Backend,
     report: Callable[[float], object],
-) -> list[Network]:
-    """Networks of the model's settings, and of as many iterations as it has done, on these samples."""
+) -> Ensemble:
+    """Train one network per seed with the settings of the model, for as many iterations as the model has done."""
     settings, iterations = model.settings, len(model.costs)
     sizes = (samples.pixels.shape[1], *settings.hidden, 1)
     starts = [initial_network(sizes, seed, standardization.features) for seed in seeds]
@@ -120,18 +166,21 @@ def _train_stack(
     watch = Stopwatch()
     batch = batch_to_device(backend, standardization, samples, stack, watch)
     loop = Loop(backend, batch, settings.learning_rate, watch)
+    networks = backend.to_device(stack)
     done = 0
-    for reached, costs in loop.iterate(backend.to_device(stack), boundaries(0, iterations)):
-        network = reached
+    for reached, costs in loop.iterate(networks, boundaries(0, iterations)):
+        networks = reached
         done += len(costs)
         report(done / iterations)
-    on_host = loop.to_host_finite(network, iterations)
-    return [tree_map(lambda parameters, i=i: parameters[i], on_host) for i in range(len(seeds))]
+    loop.to_host_finite(networks, iterations)  # for its check: the networks themselves stay on the device
+    return Ensemble(backend, backend.to_device(standardization.arrays), networks)
 
 
-def _error_rate(network: Network, standardization: Standardization, test: Samples, backend: Backend) -> float:
-    return float(np.mean((logits(backend, network, standardization, test.pixels) > 0) != test.labels))
+def _logits(pixels: Array, transform: Transform, networks: Network) -> Array:
+    """(m, k), of a stack of k networks."""
+    _, Z = forward(networks, network_inputs(pixels, transform))
+    return Z[:, 0, :].mT
 
 
-def _part(progress: ProgressCallback, what: str) -> Callable[[float], object]:
-    return lambda share: progress(what, share)
+def _step(progress: ProgressCallback, step: str) -> Callable[[float], object]:
+    return lambda share: progress(step, share)

@@ -1,4 +1,4 @@
-"""Why an image came out as it did, in words, each reason with the figures behind it."""
+"""Findings: the reasons why an image was classified as it was, as sentences with the figures behind them."""
 
 from dataclasses import dataclass
 
@@ -9,43 +9,45 @@ from ssnn.data.pictures import SIZE
 from ssnn.explain.formatting import a, counted, signed
 from ssnn.explain.records import Finding, ImageExplanation, Neighbour, Pixels, Values
 
-CLOSE = 1.0  # logits nearer to 0 than this are a probability below 73 %
-HALF = 0.5  # of the logit: what came through never-lit pixels is then the reason
-NAMED = 3  # pixels that are named one by one
+MAX_CLOSE_LOGIT = 1.0  # the size of a logit, a probability of 73 %, below which a prediction is a close call
+MIN_REASON_SHARE = 0.5  # of the logit: from it on, what never-lit pixels contributed is the reason
+MIN_RANK = 0.99  # share of the training images beyond which a standardised distance is far outside
+MAX_NAMED_PIXELS = 3  # in one sentence
 
 
 @dataclass(frozen=True)
-class Training:
-    """What a finding holds an image against.
+class Reference:
+    """The training and test images, as far as findings compare an image with them.
 
     Attributes
     ----------
     digits : (int, int)
-    never_vary : bool array (n0,)
+        Class 0 and class 1.
+    never_varies : bool array (784,)
         Pixels that have one value in all training images.
-    usual : uint8 array (n0,)
+    usual : uint8 array (784,)
         That value, where there is one.
-    kept : bool array (n0,)
+    kept : bool array (784,)
         Pixels that enter the network.
     distances : float64 array (m,)
         The standardised distance of each training image, sorted.
     novelty_scores : float64 array (m,)
-        The novelty_score of each training image, sorted.
-    test_logits : float64 array
-        The size of the logit of each test image, sorted.
+        Of each training image, sorted.
+    logit_sizes : float64 array (m_test,)
+        The absolute logit of each test image, sorted.
     """
 
     digits: tuple[int, int]
-    never_vary: npt.NDArray[np.bool_]
+    never_varies: npt.NDArray[np.bool_]
     usual: Pixels
     kept: npt.NDArray[np.bool_]
     distances: Values
     novelty_scores: Values
-    test_logits: Values
+    logit_sizes: Values
 
 
-def findings(image: ImageExplanation, distance: float, usual_logit: float, training: Training) -> tuple[Finding, ...]:
-    """The reasons, the most telling first.
+def findings(image: ImageExplanation, distance: float, usual_logit: float, reference: Reference) -> tuple[Finding, ...]:
+    """The reasons, the most important first.
 
     Parameters
     ----------
@@ -54,59 +56,59 @@ def findings(image: ImageExplanation, distance: float, usual_logit: float, train
     distance : float
         Its standardised distance.
     usual_logit : float
-        What its logit is if pixels that never vary have their usual value.
-    training : Training
+        Its logit if pixels that never vary in training have their usual value.
+    reference : Reference
     """
     if not np.any(image.pixels):
         return (Finding("no ink", "There is no ink on it: whatever the network says of it means nothing.", {}),)
-    lit = _unusual_pixels(image, usual_logit, training)
+    lit = _unusual_pixels(image, usual_logit, reference)
     is_reason = lit is not None and lit.kind == "never-lit pixel"
     reasons = [
         lit if is_reason else None,
         _mislabelled(image),
         _other_class(image),
-        _far_outside(image, distance, training),
-        _close_call(image, training),
-        _seeds(image, training),
+        _far_outside(image, distance, reference),
+        _close_call(image, reference),
+        _seeds(image, reference),
         None if is_reason else lit,
     ]
     found = tuple(reason for reason in reasons if reason is not None)
-    return found or (_balance(image, training),)
+    return found or (_balance(image, reference),)
 
 
-def _unusual_pixels(image: ImageExplanation, usual_logit: float, training: Training) -> Finding | None:
-    """Pixels that no training image ever lit, and what came through them."""
-    lit = np.flatnonzero(training.never_vary & (image.pixels != training.usual))
+def _unusual_pixels(image: ImageExplanation, usual_logit: float, reference: Reference) -> Finding | None:
+    """Pixels that no training image ever lit, and their contribution."""
+    lit = np.flatnonzero(reference.never_varies & (image.pixels != reference.usual))
     if not len(lit):
         return None
-    named = ", ".join(_place(pixel, image.pixels) for pixel in lit[:NAMED])
-    more = f" and {len(lit) - NAMED} more" if len(lit) > NAMED else ""
-    what = f"It lights {counted(len(lit), 'pixel')} that no training image ever lit: {named}{more}"
-    through = float(image.attribution.pixels[lit].sum())
-    share = through / image.logit if image.logit else 0.0
+    named = ", ".join(_place(pixel, image.pixels) for pixel in lit[:MAX_NAMED_PIXELS])
+    more = f" and {len(lit) - MAX_NAMED_PIXELS} more" if len(lit) > MAX_NAMED_PIXELS else ""
+    lights = f"It lights {counted(len(lit), 'pixel')} that no training image ever lit: {named}{more}"
+    contribution = float(image.attribution.pixels[lit].sum())
+    share = contribution / image.logit if image.logit else 0.0
     figures = {
         "pixels": lit.tolist(),
         "grey_values": image.pixels[lit].tolist(),
-        "through": through,
+        "contribution": contribution,
         "share": share,
         "usual_logit": usual_logit,
     }
-    if not np.any(training.kept[lit]):
-        text = f"{what}. The network leaves such pixels out, so this did not matter."
+    if not np.any(reference.kept[lit]):
+        text = f"{lights}. The network leaves such pixels out, so this did not matter."
         return Finding("left out pixel", text, figures)
-    if share < HALF:
-        text = f"{what}. Through it came {signed(through)} of the logit {signed(image.logit)}."
+    if share < MIN_REASON_SHARE:
+        text = f"{lights}. Through it came {signed(contribution)} of the logit {signed(image.logit)}."
         return Finding("lit pixel", text, figures)
     text = (
-        f"{what}. Such a pixel has a standard deviation of 0, so its input is huge, and its weights never left their "
-        f"random start: {signed(through)} of the logit {signed(image.logit)} came through it, {share:.4%}. With it "
-        f"as usual the logit is {signed(usual_logit)}: {a(training.digits[int(usual_logit > 0)])}."
+        f"{lights}. Such a pixel has a standard deviation of 0, so its input is huge, and its weights never left their "
+        f"random start: {signed(contribution)} of the logit {signed(image.logit)} came through it, {share:.4%}. "
+        f"With it as usual the logit is {signed(usual_logit)}: {a(reference.digits[int(usual_logit > 0)])}."
     )
     return Finding("never-lit pixel", text, figures)
 
 
 def _mislabelled(image: ImageExplanation) -> Finding | None:
-    """A wrong verdict that everything supports: then the label may be what is wrong."""
+    """A wrong prediction that all the evidence supports: then the label may be wrong."""
     if image.label is None or image.label == image.digit:
         return None
     own, other = _own_and_other(image)
@@ -114,17 +116,17 @@ def _mislabelled(image: ImageExplanation) -> Finding | None:
     if image.novelty_score > 1 or 0 not in image.votes or any(n.digit != image.digit for n in nearest):
         return None
     networks = sum(image.votes)
-    who = "the network takes it" if networks == 1 else f"all {networks} networks take it"
+    networks_take = "the network takes" if networks == 1 else f"all {networks} networks take"
     digit = a(image.digit)
     text = (
-        f"It is probably mislabelled, or ambiguous: {who} for {digit}, each of its {len(nearest)} nearest training "
-        f"images is {digit}, and it is an ordinary one."
+        f"It is probably mislabelled, or ambiguous: {networks_take} it for {digit}, each of its {len(nearest)} nearest "
+        f"training images is {digit}, and it is an ordinary one."
     )
     return Finding("mislabelled", text, {"votes": list(image.votes), "novelty_score": image.novelty_score})
 
 
 def _other_class(image: ImageExplanation) -> Finding | None:
-    """Nearer to training images of the class that it is not, or, without a label, that it is not taken for."""
+    """Nearer to training images of the other class than to those of its label or, without one, of its prediction."""
     own, other = _own_and_other(image)
     if not own or not other or own[0].distance <= other[0].distance:
         return None
@@ -141,24 +143,24 @@ def _other_class(image: ImageExplanation) -> Finding | None:
 
 
 def _own_and_other(image: ImageExplanation) -> tuple[tuple[Neighbour, ...], tuple[Neighbour, ...]]:
-    """The neighbours of the image's class, its label or else its verdict, and those of the other."""
+    """The neighbours of the class of its label or, without one, of its prediction, and those of the other class."""
     own = image.digit if image.label is None else image.label
     zero, one = image.neighbours
     return (zero, one) if zero and zero[0].digit == own else (one, zero)
 
 
-def _far_outside(image: ImageExplanation, distance: float, training: Training) -> Finding | None:
+def _far_outside(image: ImageExplanation, distance: float, reference: Reference) -> Finding | None:
     """More unusual than 99 of 100 training images, in its shape or in the brightness of single pixels."""
-    said = []
-    shape, brightness = _rank(image.novelty_score, training.novelty_scores), _rank(distance, training.distances)
+    reasons = []
+    shape, brightness = _rank(image.novelty_score, reference.novelty_scores), _rank(distance, reference.distances)
     if image.novelty_score > 1:
-        said.append(
+        reasons.append(
             f"its shape is farther from the usual than that of {_all_or_share(shape)}, {image.novelty_score:.2f} times "
             f"the distance within which 99 % lie"
         )
-    if brightness > 0.99:
-        said.append(f"its standardised distance of {distance:.1f} is above that of {_all_or_share(brightness)}")
-    if not said:
+    if brightness > MIN_RANK:
+        reasons.append(f"its standardised distance of {distance:.1f} is above that of {_all_or_share(brightness)}")
+    if not reasons:
         return None
     figures = {
         "novelty_score": image.novelty_score,
@@ -166,11 +168,11 @@ def _far_outside(image: ImageExplanation, distance: float, training: Training) -
         "standardised_distance": distance,
         "distance_above_share_of_training": brightness,
     }
-    return Finding("far outside", f"It lies far outside the training data: {', and '.join(said)}.", figures)
+    return Finding("far outside", f"It lies far outside the training data: {', and '.join(reasons)}.", figures)
 
 
 def _rank(value: float, of_training: Values) -> float:
-    """The share of the training images, sorted, that lie below."""
+    """The share of the training images, given sorted, that lie below a value."""
     return float(np.searchsorted(of_training, value) / len(of_training))
 
 
@@ -178,23 +180,23 @@ def _all_or_share(share: float) -> str:
     return "all training images" if share == 1 else f"{100 * share:.1f} % of the training images"
 
 
-def _close_call(image: ImageExplanation, training: Training) -> Finding | None:
-    """A logit near 0."""
-    if abs(image.logit) >= CLOSE:
+def _close_call(image: ImageExplanation, reference: Reference) -> Finding | None:
+    """A logit near 0, compared with those of the test images."""
+    if abs(image.logit) >= MAX_CLOSE_LOGIT:
         return None
-    rank = int(np.searchsorted(training.test_logits, abs(image.logit)))
-    closer = f"{rank or 'none'} of {len(training.test_logits):,} test images {'are' if rank > 1 else 'is'} closer to 0"
+    rank = int(np.searchsorted(reference.logit_sizes, abs(image.logit)))
+    closer = f"{rank or 'none'} of {len(reference.logit_sizes):,} test images {'are' if rank > 1 else 'is'} closer to 0"
     text = f"It is a close call: its logit is {signed(image.logit)}, and {closer}."
     return Finding("close call", text, {"logit": image.logit, "closer": rank})
 
 
-def _seeds(image: ImageExplanation, training: Training) -> Finding | None:
-    """What networks say that differ in their seeds alone, where they disagree or are wrong together."""
+def _seeds(image: ImageExplanation, reference: Reference) -> Finding | None:
+    """Votes of networks that differ in their seeds alone, where they disagree or are all wrong."""
     networks, figures = sum(image.votes), {"votes": list(image.votes)}
     if networks == 1:
         return None
     if 0 not in image.votes:
-        zero, one = (f"{votes} for {a(digit)}" for votes, digit in zip(image.votes, training.digits, strict=True))
+        zero, one = (f"{votes} for {a(digit)}" for votes, digit in zip(image.votes, reference.digits, strict=True))
         text = f"The random start decides: of {networks} networks that differ in their seeds alone, {zero} and {one}."
         return Finding("seeds disagree", text, figures)
     if image.label is None or image.label == image.digit:
@@ -206,14 +208,14 @@ def _seeds(image: ImageExplanation, training: Training) -> Finding | None:
     return Finding("seeds agree", text, figures)
 
 
-def _balance(image: ImageExplanation, training: Training) -> Finding:
-    """No single reason: what spoke for either digit."""
+def _balance(image: ImageExplanation, reference: Reference) -> Finding:
+    """No single reason: the contributions to either digit."""
     parts = image.attribution.pixels
     for_one, for_zero = float(parts[parts > 0].sum()), float(parts[parts < 0].sum())
-    zero, one = training.digits
+    zero, one = reference.digits
     text = (
-        f"No single reason stands out: its pixels spoke with {signed(for_one)} for {a(one)} and with "
-        f"{signed(for_zero)} for {a(zero)}, and the biases with {signed(image.attribution.biases)}."
+        f"No single reason stands out: its pixels contributed {signed(for_one)} towards {a(one)} and "
+        f"{signed(for_zero)} towards {a(zero)}, and the biases {signed(image.attribution.biases)}."
     )
     return Finding("balance", text, {"for_one": for_one, "for_zero": for_zero, "biases": image.attribution.biases})
 

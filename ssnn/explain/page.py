@@ -1,10 +1,9 @@
-"""The report as one HTML page that needs nothing else: no network, no fonts, no files beside it."""
+"""The report as one self-contained HTML page: it loads no other file and needs no network."""
 
 import base64
 import hashlib
 import importlib
 from importlib.resources import files
-from inspect import isfunction
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 SCRIPTS = ("network.js", "form.js", "try.js")
-BARS = 12  # neurons of a split that are shown one by one
-MOST_NEURONS = 100  # whose weights are shown
-SAMPLES = 6  # images of either class that can be tried
+MAX_BARS = 12  # neurons whose contributions to a logit are shown one by one
+MAX_NEURONS = 100  # whose weights are shown
+CHOICES_PER_CLASS = 6  # test images that can be tried
 
 
 class Chart(NamedTuple):
-    """A drawing, and the same in formatting."""
+    """A drawing and its text alternative."""
 
     svg: str
     text: str
 
 
 class Bar(NamedTuple):
-    """A part of a logit; `width` is its size in percent of the largest one's."""
+    """A contribution to a logit; `width` is its size in percent of the largest."""
 
     name: str
     on: bool
@@ -41,16 +40,16 @@ class Bar(NamedTuple):
     width: float
 
 
-def render(explanation: Explanation, model: Model, digits: Dataset) -> str:
+def render(explanation: Explanation, model: Model, dataset: Dataset) -> str:
     """Write the page.
 
     Parameters
     ----------
     explanation : Explanation
-        Its margins are of the training and the test images of `digits`, in their order, and tell how many are
-        wrong; `explanation.images` may be some of them.
     model : Model
-    digits : Dataset
+        That was explained.
+    dataset : Dataset
+        Whose test images can be tried on the page.
 
     Returns
     -------
@@ -70,18 +69,18 @@ def render(explanation: Explanation, model: Model, digits: Dataset) -> str:
         model=model,
         digits=model.data.digits,
         scores={
-            name: metrics.evaluate(explanation.margins[name] * (2.0 * part.labels - 1), part.labels)
-            for name, part in (("train", digits.train), ("test", digits.test))
+            name: metrics.evaluate(part.logits, part.labels)
+            for name, part in (("train", explanation.train_logits), ("test", explanation.test_logits))
         },
         charts=_charts(explanation, model),
-        facts={
+        provenance={
             "Settings": provenance.settings(model),
             "Data": provenance.data(model),
             "Environment": provenance.environment(model),
         },
-        embedded=page_data.network(model) | {"bars": BARS} if page_data.fits(model) else None,
+        embedded=page_data.network(model) | {"maxBars": MAX_BARS} if page_data.fits(model) else None,
         wrong_shown=sum(image.label not in (None, image.digit) for image in explanation.images),
-        choices=_choices(explanation, model, digits),
+        choices=_choices(explanation, model, dataset),
         style=_text("report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -90,7 +89,7 @@ def render(explanation: Explanation, model: Model, digits: Dataset) -> str:
 
 
 def require() -> None:
-    """Import what the page is made with.
+    """Import the libraries that the page needs.
 
     Raises
     ------
@@ -115,10 +114,9 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for room in (thumbnails, formatting):
-        environment.globals |= {name: value for name, value in vars(room).items() if isfunction(value)}
-    environment.globals |= {"bars": bars, "heading": heading}
-    environment.globals |= {"most_neurons": MOST_NEURONS, "size": pictures.SIZE}
+    for function in TEMPLATE_FUNCTIONS:
+        environment.globals[function.__name__] = function
+    environment.globals |= {"max_neurons": MAX_NEURONS, "size": pictures.SIZE}
     return environment
 
 
@@ -127,28 +125,29 @@ def _text(name: str) -> str:
 
 
 def heading(image: ImageExplanation) -> str:
-    """What happened to an image, in one line."""
+    """Name, label and prediction of an image, in one line."""
     name = image.name if image.index is None else image.name.capitalize()
     known = "" if image.label is None else f"{formatting.a(image.label)}, "
     return f"{name}: {known}taken for {formatting.a(image.digit)}"
 
 
-def bars(split: Attribution) -> list[Bar]:
-    """What the neurons of the last hidden layer contributed, the strongest ones where there are many."""
-    strongest = np.argsort(-np.abs(split.neurons), kind="stable")
-    shown = np.arange(len(split.neurons)) if len(split.neurons) <= BARS else strongest[:BARS]
-    rows = [(f"neuron {j}", bool(split.on[j]), float(split.neurons[j])) for j in shown]
-    if others := len(split.neurons) - len(shown):
-        rest = float(split.neurons[strongest[BARS:]].sum())
+def bars(attribution: Attribution) -> list[Bar]:
+    """The contributions of the neurons of the last hidden layer, the strongest ones where there are many."""
+    neurons = attribution.neurons
+    strongest = np.argsort(-np.abs(neurons), kind="stable")
+    shown = np.arange(len(neurons)) if len(neurons) <= MAX_BARS else strongest[:MAX_BARS]
+    rows = [(f"neuron {j}", bool(attribution.on[j]), float(neurons[j])) for j in shown]
+    if others := len(neurons) - len(shown):
+        rest = float(neurons[strongest[MAX_BARS:]].sum())
         rows.append((f"{others} others", rest != 0, rest))
-    rows.append(("output bias", True, float(split.output_bias)))
+    rows.append(("output bias", True, float(attribution.output_bias)))
     largest = max(abs(value) for _, _, value in rows) or 1
     return [Bar(name, on, value, 100 * abs(value) / largest) for name, on, value in rows]
 
 
 def _charts(explanation: Explanation, model: Model) -> dict[str, Chart]:
     """Every chart for which there is something to draw."""
-    train, test = explanation.margins["train"], explanation.margins["test"]
+    train, test = explanation.train_logits.margins, explanation.test_logits.margins
     drawn = {
         "cost": Chart(charts.cost(model.costs), formatting.cost(model.costs)),
         "margins": Chart(charts.margins(train, test), formatting.margins(train, test)),
@@ -161,10 +160,27 @@ def _charts(explanation: Explanation, model: Model) -> dict[str, Chart]:
     return drawn
 
 
-def _choices(explanation: Explanation, model: Model, digits: Dataset) -> dict[str, list[tuple[str, str]]]:
+def _choices(explanation: Explanation, model: Model, dataset: Dataset) -> dict[str, list[tuple[str, str]]]:
     """Images to try, by group: the name and the pixels of each."""
     choices = {"Explained here": [(image.name, page_data.encoded(image.pixels)) for image in explanation.images]}
     for label, digit in enumerate(model.data.digits):
-        pixels, some = digits.test.pixels, np.flatnonzero(digits.test.labels == label)[:SAMPLES]
+        pixels, some = dataset.test.pixels, np.flatnonzero(dataset.test.labels == label)[:CHOICES_PER_CLASS]
         choices[f"Test images of {digit}"] = [(f"test image {i}", page_data.encoded(pixels[i])) for i in some]
     return {group: images for group, images in choices.items() if images}
+
+
+TEMPLATE_FUNCTIONS = (
+    bars,
+    heading,
+    formatting.a,
+    formatting.confidence,
+    formatting.counted,
+    formatting.extremes,
+    formatting.rate,
+    formatting.signed,
+    thumbnails.diverging,
+    thumbnails.ink,
+    thumbnails.outline,
+    thumbnails.scale_of,
+    thumbnails.sequential,
+)

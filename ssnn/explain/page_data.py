@@ -1,4 +1,4 @@
-"""A trained network as plain values for a page's own JavaScript."""
+"""A trained network as JSON for the JavaScript of the page."""
 
 import base64
 from typing import Any
@@ -11,17 +11,17 @@ from ssnn.explain import thumbnails
 from ssnn.model.model import Model
 from ssnn.model.novelty import GREY_LEVELS
 
-MOST_BYTES = 2_500_000  # of parameters; with them a page stays below 5 MB
+MAX_PARAMETER_BYTES = 2_500_000  # with these a page stays below 5 MB
 
 
 def fits(model: Model) -> bool:
-    """Whether the network is small enough to be carried in a page."""
+    """Whether the network is small enough to be embedded in a page."""
     size: int = sum(parameters.nbytes for layer in model.network for parameters in layer)
-    return size <= MOST_BYTES
+    return size <= MAX_PARAMETER_BYTES
 
 
 def network(model: Model) -> dict[str, Any]:
-    """All that the forward pass needs, in the dtype of the model, and what strangers are told by."""
+    """What prediction, attribution and novelty score need, in the dtype of the model, and how to draw them."""
     standardization, novelty = model.standardization, model.novelty
     return {
         "digits": model.data.digits,
@@ -36,14 +36,14 @@ def network(model: Model) -> dict[str, Any]:
             "limit": array(novelty.limit),
         },
         "colours": {"blue": thumbnails.BLUE, "orange": thumbnails.ORANGE},
-        "full": thumbnails.FULL,
-        "outlined": thumbnails.OUTLINED,
+        "fullColourQuantile": thumbnails.FULL_COLOUR_QUANTILE,
+        "outlineThreshold": thumbnails.OUTLINE_THRESHOLD,
         "form": {"size": pictures.SIZE, "box": pictures.BOX, "centre": pictures.CENTRE, "edge": pictures.EDGE},
     }
 
 
 def array(values: npt.NDArray[Any]) -> dict[str, Any]:
-    """An array of floats: shape, bytes per number, and the numbers, little-endian and row by row, in base64."""
+    """A floating-point array: shape, bytes per number, and the numbers in C order, little-endian, in base64."""
     size = values.dtype.itemsize
     return {"shape": values.shape, "bytes": size, "base64": encoded(values.astype(f"<f{size}"))}
 

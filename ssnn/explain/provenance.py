@@ -1,4 +1,4 @@
-"""What a network was made from and on, as names and values for people."""
+"""Provenance of a network: settings, data and environment, as names and values for people."""
 
 from ssnn.explain import formatting
 from ssnn.model.model import Model, TrainedModel
@@ -7,33 +7,33 @@ from ssnn.system import machine
 
 def settings(model: Model) -> dict[str, str]:
     """The hyperparameters."""
-    settings, done = model.settings, len(model.costs)
+    chosen, done = model.settings, len(model.costs)
     parameters = sum(p.size for layer in model.network for p in layer)
     return {
-        "Hidden layers": ", ".join(f"{n:,} neurons" for n in settings.hidden) or "none: logistic regression",
+        "Hidden layers": ", ".join(f"{n:,} neurons" for n in chosen.hidden) or "none: logistic regression",
         "Parameters": f"{parameters:,}",
-        "Learning rate": f"{settings.learning_rate:g}",
-        "Iterations": f"{done:,}" if done == settings.iterations else f"{done:,} of {settings.iterations:,}",
-        "Seed": str(settings.seed),
-        "Pixels that never vary": f"{settings.constant_features} ({model.data.constant_features:,} of them)",
+        "Learning rate": f"{chosen.learning_rate:g}",
+        "Iterations": f"{done:,}" if done == chosen.iterations else f"{done:,} of {chosen.iterations:,}",
+        "Seed": str(chosen.seed),
+        "Pixels that never vary": f"{chosen.constant_features} ({model.data.constant_features:,} of them)",
     }
 
 
 def data(model: Model) -> dict[str, str]:
-    """What it was trained and tested on."""
-    data = model.data
+    """The images it was trained and tested on."""
+    used = model.data
     return {
-        "Images": data.name,
-        "Digits": f"{data.digits[0]} and {data.digits[1]}",
-        "For training": f"{data.train:,}",
-        "For testing": f"{data.test:,}",
-        "Pixels in use": f"{data.features:,} of {model.pixels:,}",
-        "SHA-256 of the training images": data.sha256,
+        "Images": used.name,
+        "Digits": f"{used.digits[0]} and {used.digits[1]}",
+        "For training": f"{used.train:,}",
+        "For testing": f"{used.test:,}",
+        "Pixels in use": f"{used.features:,} of {model.pixels:,}",
+        "SHA-256 of the training images": used.sha256,
     }
 
 
 def environment(model: Model) -> dict[str, str]:
-    """What the network was trained on, and what the report was written on."""
+    """Hardware and software of the training and of the report."""
     backend, here = model.backend, machine.describe()
     trained = {
         "Trained by": f"{backend.name} ({backend.library} {backend.version})",

@@ -1,4 +1,4 @@
-"""What an explanation says: frozen dataclasses of plain values and NumPy arrays."""
+"""The records of an explanation: frozen dataclasses of plain values and NumPy arrays."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,18 +12,18 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason why an image came out as it did.
+    """One reason why an image was classified as it was.
 
     Attributes
     ----------
     kind : str
         "never-lit pixel", "mislabelled", "other class", "far outside", "close call", "seeds disagree", "seeds agree",
-        "lit pixel" and "left out pixel", which tell more than they explain, "no ink", or "balance" where nothing
+        "lit pixel" and "left out pixel", which are facts rather than reasons, "no ink", or "balance" where nothing
         stands out.
     text : str
-        For people, one sentence or two.
+        One sentence or two.
     figures : dict
-        What backs it, by name: numbers, strings, and lists of them.
+        The evidence, by name: numbers, strings, and lists of them.
     """
 
     kind: str
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training image near to the one that is explained.
+    """A training image near an explained image.
 
     Attributes
     ----------
@@ -53,20 +53,20 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Attribution:
-    """A logit split exactly: given which neurons are on, a ReLU network is linear.
+    """The exact contributions to a logit: given which neurons are on, a ReLU network is linear.
 
     pixels.sum() + biases is the logit, and so is neurons.sum() + output_bias.
 
     Attributes
     ----------
     pixels : float64 array (784,)
-        What each pixel contributed, 0 for those that are left out of the network.
+        The contribution of each pixel, 0 for those that are left out of the network.
     biases : float
-        What the biases of all layers contributed.
+        The contribution of the biases of all layers.
     neurons : float64 array (n,)
-        What each neuron of the last hidden layer contributed; empty without one.
+        The contribution of each neuron of the last hidden layer; empty without one.
     on : bool array (n,)
-        Which of these neurons were on.
+        Which of these neurons contribute.
     output_bias : float
     """
 
@@ -79,7 +79,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class ImageExplanation:
-    """Why one image came out as it did.
+    """Why one image was classified as it was.
 
     Attributes
     ----------
@@ -87,19 +87,23 @@ class ImageExplanation:
         "test image 2031", or the name of a file.
     index : int, optional
         Among the test images.
+    pixels : uint8 array (784,)
     label : int, optional
         The digit that it is, where that is known.
     digit : int
-        What the network takes it for.
+        The predicted digit.
+    logit : float
+    probability : float
+        The predicted probability of class 1, 0 … 1.
+    attribution : Attribution
     novelty_score : float
-        To the training images; see `ssnn.model.novelty`.
+        See `ssnn.model.novelty`.
     neighbours : (tuple of Neighbour, tuple of Neighbour)
-        The nearest training images of either class, the nearest first.
+        The nearest training images of class 0 and of class 1, the nearest first.
     votes : (int, int)
-        How many of some networks that differ in their seeds alone, this one among them, take it for class 0, for
-        class 1.
+        How many networks predict class 0 and class 1: this one, and those retrained with other seeds.
     findings : tuple of Finding
-        The most telling first.
+        The most important first.
     """
 
     name: str
@@ -122,13 +126,15 @@ class Neuron:
 
     Attributes
     ----------
+    index : int
     weights : float64 array (784,)
-        From each pixel, per grey value standardised; 0 for those that are left out.
+        From each pixel, per standardised grey value; 0 for those that are left out.
+    bias : float
     on : (float, float)
-        The share of the training images of either class for which it is on.
+        The share of the training images of class 0 and of class 1 that turn it on, 0 … 1.
     output_weight : float, optional
         To the logit, where the next layer is the last.
-    double_of : int, optional
+    duplicate_of : int, optional
         An earlier neuron that computes the same but for a factor.
     """
 
@@ -137,23 +143,23 @@ class Neuron:
     bias: float
     on: tuple[float, float]
     output_weight: float | None
-    double_of: int | None
+    duplicate_of: int | None
 
     @property
     def is_dead(self) -> bool:
-        """Whether it is on for no training image at all."""
+        """Whether no training image turns it on."""
         return self.on == (0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """How networks do that have learnt from so many samples.
+    """A point of the learning curve: test error rates after training on `samples` images.
 
     Attributes
     ----------
     samples : int
     error_rates : tuple of float
-        On the test images, one for each network: each has a seed of its own, and several share random samples.
+        One per network, 0 … 1. Each has a seed of its own; several share a random subset of the training images.
     """
 
     samples: int
@@ -162,15 +168,16 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Test images to which the network gives a probability of class 1 within a range.
+    """Test images whose predicted probability of class 1 lies in a range.
 
     Attributes
     ----------
     low, high : float
         The range.
     count : int
+        Number of images.
     mean_probability, share_of_ones : float
-        Equal, but for chance, where the probabilities can be trusted; NaN where there is no image.
+        Equal, but for chance, if the network is calibrated; NaN without images.
     """
 
     low: float
@@ -181,25 +188,49 @@ class CalibrationBin:
 
 
 @dataclass(frozen=True)
+class LabelledLogits:
+    """The logits of images whose classes are known.
+
+    Attributes
+    ----------
+    logits : float64 array (m,)
+    labels : uint8 array (m,)
+        The classes, 0 or 1.
+    """
+
+    logits: Values = field(repr=False)
+    labels: npt.NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def margins(self) -> Values:
+        """The logits with their sign turned so that positive is right, (m,)."""
+        return self.logits * (2.0 * self.labels - 1)
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Everything about one network.
 
     Attributes
     ----------
-    margins : dict
-        "train" and "test": the logit of each image, its sign turned so that positive is right; float64 (m,).
+    images : tuple of ImageExplanation
+    neurons : tuple of Neuron
+        Of the first hidden layer; empty without one.
+    train_logits, test_logits : LabelledLogits
     importance : float64 array (784,)
-        The mean over the test images of how much, up or down, each pixel contributed to the logit.
+        Mean absolute contribution of each pixel to the logit, over the test images.
     calibration : tuple of CalibrationBin
+        Of the test images.
     curve : tuple of CurvePoint
-        Fewest samples first.
+        The learning curve, fewest samples first; empty if no networks were retrained.
     more_data : str
-        Whether more data would help, with figures, for people.
+        Whether more training images would help, with figures; empty without a learning curve.
     """
 
     images: tuple[ImageExplanation, ...]
     neurons: tuple[Neuron, ...]
-    margins: dict[str, Values] = field(repr=False)
+    train_logits: LabelledLogits
+    test_logits: LabelledLogits
     importance: Values = field(repr=False)
     calibration: tuple[CalibrationBin, ...]
     curve: tuple[CurvePoint, ...]

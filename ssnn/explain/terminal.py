@@ -1,4 +1,4 @@
-"""An explanation for a terminal: one screen per image, drawn with block characters."""
+"""An explanation as terminal text: one screen per image, drawn with block characters."""
 
 from collections.abc import Sequence
 from shutil import get_terminal_size
@@ -8,40 +8,44 @@ import numpy as np
 
 from ssnn.data.pictures import SIZE
 from ssnn.explain.comparison import Change
-from ssnn.explain.formatting import a, counted, signed, sureness
+from ssnn.explain.formatting import a, confidence, counted, signed
 from ssnn.explain.records import Explanation, ImageExplanation, Pixels, Values
 
-INK = 64  # the grey value from which on half a block is drawn
+MIN_INK = 64  # grey value from which on half a block is drawn
 BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
-STRONGEST = 3
+MAX_NEURONS = 30  # that are listed
+STRONGEST_NEURONS = 3  # that are named below an image
+MIN_SIGN, MIN_STRONG = 0.05, 0.4  # share of the largest contribution from which on a sign, and a strong one, is drawn
 
 
 def image(explained: ImageExplanation, digits: tuple[int, int]) -> str:
-    """One image: itself, what its pixels contributed, and the findings."""
+    """One image: the image, the contributions of its pixels, and the findings."""
     zero, one = digits
     known = "" if explained.label is None else f"{a(explained.label)}, "
-    verdict = f"taken for {a(explained.digit)} ({sureness(explained.logit)}, logit {signed(explained.logit)})"
-    left, right = _picture(explained.pixels), _contributions(explained.attribution.pixels)
-    pictures = "\n".join(f"  {a}   {b}" for a, b in zip(left, right, strict=True))
-    legend = f"  {'its ink':<{SIZE}}   + spoke for {a(one)}, - for {a(zero)}, strong ones as ⊕ ⊖"
+    prediction = f"taken for {a(explained.digit)} ({confidence(explained.logit)}, logit {signed(explained.logit)})"
+    ink, contributions = _ink(explained.pixels), _contributions(explained.attribution.pixels)
+    pictures = "\n".join(f"  {left}   {right}" for left, right in zip(ink, contributions, strict=True))
+    legend = f"  {'its ink':<{SIZE}}   + towards {a(one)}, - towards {a(zero)}, strong ones as ⊕ ⊖"
     reasons = "\n".join(
         fill(f"{number}. {finding.text}", _width(), subsequent_indent="   ")
         for number, finding in enumerate(explained.findings, start=1)
     )
-    return f"{explained.name}: {known}{verdict}\n\n{pictures}\n{legend}\n\n{reasons}\n{_split(explained)}\n"
+    return f"{explained.name}: {known}{prediction}\n\n{pictures}\n{legend}\n\n{reasons}\n{_attribution(explained)}\n"
 
 
 def network(explanation: Explanation, digits: tuple[int, int]) -> str:
     """The network as a whole."""
     lines = ["neurons of the first hidden layer:"] if explanation.neurons else []
-    for neuron in explanation.neurons[:30]:
-        marks = ["never on"] * neuron.is_dead + [f"the double of {neuron.double_of}"] * (neuron.double_of is not None)
+    for neuron in explanation.neurons[:MAX_NEURONS]:
+        marks = ["never on"] * neuron.is_dead + [f"duplicate of {neuron.duplicate_of}"] * (
+            neuron.duplicate_of is not None
+        )
         weight = "" if neuron.output_weight is None else f", weight {signed(neuron.output_weight)}"
         shares = f"on for {neuron.on[0]:7.2%} of {digits[0]} and {neuron.on[1]:7.2%} of {digits[1]}"
         lines.append(f"  neuron {neuron.index:3d}  {shares}{weight}{'  ' if marks else ''}{', '.join(marks)}")
-    if hidden := len(explanation.neurons) - 30:
+    if hidden := len(explanation.neurons) - MAX_NEURONS:
         lines += [f"  and {hidden} more"] * (hidden > 0)
-    test = np.sort(explanation.margins["test"])
+    test = np.sort(explanation.test_logits.margins)
     margins = (
         f"margins of the test images: {int(np.sum(test < 0))} below 0, the smallest {signed(float(test[0]))}, half of "
         f"them above {signed(float(np.median(test)))}"
@@ -57,14 +61,14 @@ def network(explanation: Explanation, digits: tuple[int, int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _picture(pixels: Pixels) -> list[str]:
-    """Two rows of pixels in one of characters."""
-    lit = pixels.reshape(SIZE // 2, 2, SIZE) >= INK
+def _ink(pixels: Pixels) -> list[str]:
+    """Two rows of pixels as one row of half blocks."""
+    lit = pixels.reshape(SIZE // 2, 2, SIZE) >= MIN_INK
     return ["".join(BLOCKS[upper, lower] for upper, lower in zip(*pair.tolist(), strict=True)) for pair in lit]
 
 
 def _contributions(parts: Values) -> list[str]:
-    """The stronger of two pixels, one above the other, by sign and size; what is small is left out."""
+    """Two rows of contributions as one row of signs, each of the stronger of two; small ones are dots."""
     rows = parts.reshape(SIZE // 2, 2, SIZE)
     stronger = np.where(abs(rows[:, 0]) >= abs(rows[:, 1]), rows[:, 0], rows[:, 1])
     largest = float(np.max(abs(stronger))) or 1.0
@@ -72,32 +76,32 @@ def _contributions(parts: Values) -> list[str]:
 
 
 def _sign(share: float) -> str:
-    if abs(share) < 0.05:
+    if abs(share) < MIN_SIGN:
         return "·"
-    if abs(share) < 0.4:
+    if abs(share) < MIN_STRONG:
         return "+" if share > 0 else "-"
     return "⊕" if share > 0 else "⊖"
 
 
 def _width() -> int:
-    """Of the terminal, and no line too long to read."""
+    """Of the terminal, at most 100 columns."""
     return min(100, get_terminal_size().columns)
 
 
-def _split(explained: ImageExplanation) -> str:
-    """The sum that gives the logit."""
+def _attribution(explained: ImageExplanation) -> str:
+    """The sum that is the logit."""
     parts = explained.attribution
-    strongest: Sequence[int] = np.argsort(-abs(parts.neurons))[:STRONGEST].tolist()
+    strongest: Sequence[int] = np.argsort(-abs(parts.neurons))[:STRONGEST_NEURONS].tolist()
     named = ", ".join(f"neuron {j} {signed(float(parts.neurons[j]))}" for j in strongest)
-    said = (
+    text = (
         f"logit {signed(explained.logit)} = pixels {signed(float(parts.pixels.sum()))} + biases {signed(parts.biases)}"
     )
     by_neurons = f"; by neurons of the last hidden layer, the strongest: {named}" if named else ""
-    return fill(said + by_neurons, _width(), initial_indent="   ", subsequent_indent="   ")
+    return fill(text + by_neurons, _width(), initial_indent="   ", subsequent_indent="   ")
 
 
 def changes(changed: Sequence[Change], names: Sequence[str], digits: tuple[int, int]) -> str:
-    """The images that changed sides, each as the model sees it that is wrong about it."""
+    """The images that two models predict differently, each as explained by the model that is wrong."""
     if not changed:
         return f"{names[0]} and {names[1]} take every test image for the same digit"
     parts = [f"{counted(len(changed), 'test image')} changed sides from {names[0]} to {names[1]}\n"]

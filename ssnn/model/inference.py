@@ -1,7 +1,7 @@
-"""A trained network at work: images in, logits out, on any backend and in bounded memory."""
+"""Inference with a trained network: images in, logits out, on any backend and in bounded memory."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,22 @@ from ssnn.typing import Array, Tree
 MAX_BLOCK = 4096  # images on the device at once
 
 Transform = tuple[Array, Array, Array]  # features, mean and std of a standardisation, on the device
+
+
+class ModelArrays(NamedTuple):
+    """All arrays of a model, as one tree that goes to a device in one call.
+
+    Attributes
+    ----------
+    transform : (array (n,), array (n,), array (n,))
+        Features, mean and std: `Standardization.arrays`.
+    network : tuple of Layer
+    novelty : Novelty
+    """
+
+    transform: Transform
+    network: Network
+    novelty: Novelty
 
 
 def logits(

@@ -1,1 +1,1 @@
-"""Timing one iteration on every backend, verified first."""
+"""How long an iteration takes, on one backend or on all of them, and which backend to take for a run."""

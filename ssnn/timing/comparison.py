@@ -1,14 +1,22 @@
-"""All backends on the same work: each in a process of its own, and each verified against NumPy float64."""
+"""All backends on the same work, each in a process of its own and verified against NumPy float64.
 
+Their timed calls alternate, so that a slow spell of the machine affects all alike. Only one process computes at a time;
+the others wait to be asked for their next step.
+"""
+
+import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from itertools import count
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from ssnn import backends
-from ssnn.backends import Availability
+from ssnn.backends import Availability, Backend, available_backends, open_backend
 from ssnn.data import MNIST_COUNTS, Dataset
 from ssnn.data.memmap import load_memmap, save_memmap
 from ssnn.errors import DisagreementError, SsnnError
@@ -16,10 +24,19 @@ from ssnn.network import Network
 from ssnn.settings import Settings
 from ssnn.system import machine
 from ssnn.system.processes import in_a_process
-from ssnn.timing.trial import Measurement, Trial, iterations_per_call, reference
+from ssnn.timing.trial import (
+    ROUNDS,
+    Measurement,
+    Trial,
+    call_seconds,
+    iterations_per_call,
+    reference,
+    shuffled_rounds,
+)
 
-LEARNING_RATE_WIDTH = 100  # hidden neurons times learning rate above which a very wide network oscillates
-ACTIVATIONS = 2048  # samples whose activations a backend holds at once, at most
+MAX_NEURONS_TIMES_RATE = 100  # of hidden neurons times learning rate: above it a wide network oscillates
+PIXELS = 28 * 28
+MAX_ACTIVATIONS = 2048  # samples whose activations a backend holds at once
 
 
 @dataclass(frozen=True)
@@ -32,120 +49,190 @@ class Failure:
     disagrees: bool
 
 
-Outcome = Measurement | Failure
+@dataclass(frozen=True)
+class Comparison:
+    """What all backends came to, in order of the sizes of the hidden layer."""
+
+    measurements: list[Measurement]
+    failures: list[Failure]
+
+
+Step = Measurement | Exception  # of one backend and size: verified, then with one timed call more each time; or why not
 
 
 class Progress(Protocol):
-    """What is called when a measurement is done."""
+    """What is called before each step."""
 
-    def __call__(self, what: str, done: int, /) -> object:
-        """Report what is measured next, and how many measurements have been done since the last call."""
+    def __call__(self, what: str, done: int, total: int, /) -> object:
+        """Report the backend that is measured next, and the number of steps done and in all."""
 
 
 def check_memory(samples: int | None, hidden: int) -> None:
-    """Refuse work that cannot fit into memory.
-
-    Counted are the raw pixels here and in another process, and there in float64 the inputs, weights and activations.
+    """Refuse work that cannot fit into memory, even with one backend at a time.
 
     Raises
     ------
     MemoryError
-        If that is more than is free.
+        If more is needed than is free.
     """
-    m, pixels = samples or sum(MNIST_COUNTS["train"]), 28 * 28
-    needed = m * pixels * (2 + 8) + 8 * hidden * (6 * pixels + 8 * min(m, ACTIVATIONS))
-    free = machine.free_memory()
+    samples = samples or sum(MNIST_COUNTS["train"])
+    needed, free = samples * PIXELS + _process_memory(samples, hidden), machine.free_memory()
     if needed > free:
-        sizes = f"{m:,} samples and {hidden:,} hidden neurons"
+        sizes = f"{samples:,} samples and {hidden:,} hidden neurons"
         raise MemoryError(f"{sizes} need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
 
 
-def offered() -> list[Availability]:
-    """What every backend offers, asked in another process: asking imports every library."""
-    return list(in_a_process(_offered))
+def probe_backends() -> list[Availability]:
+    """What every backend offers here, found in another process: it imports every library."""
+    return list(in_a_process(_probe))
 
 
 def compare(
     digits: Dataset, names: Sequence[str], hidden: Sequence[int], iterations: int, dtype: str, report: Progress
-) -> list[Outcome]:
-    """Measure every backend with every size of the hidden layer, one after the other.
+) -> Comparison:
+    """Measure every backend with every size of the hidden layer.
+
+    Backends are measured together, in alternating rounds, as far as their data fit into memory.
 
     Parameters
     ----------
+    digits : Dataset
     names : sequence of str
         Of backends.
+    hidden : sequence of int
+        Sizes of the only hidden layer.
     iterations : int
-        At most as many are done in one call.
+        The most to do in one call.
+    dtype : str
+    report : callable
     """
+    done, total = count(), 1 + len(hidden) * len(names) * (1 + ROUNDS)
+
+    def advance(what: str) -> None:
+        report(what, next(done), total)
+
+    samples = len(digits.train)
+    settings = [_settings(samples, size, iterations) for size in hidden]
+    at_once = max(1, machine.free_memory() // _process_memory(samples, max(hidden)))
+    outcomes: list[Measurement | Failure] = []
     with tempfile.TemporaryDirectory() as folder:
         save_memmap(digits, Path(folder))
-        settings = [_settings(digits, size, iterations) for size in hidden]
-        references = []
-        report("reference", 0)
-        for network in in_a_process(_references, folder, digits.name, settings):
-            references.append(network)
-            report("reference", 1)
-        outcomes: list[Outcome] = []
-        for name in names:
-            report(name, 0)
-            outcomes += _measure(name, dtype, references, folder, digits.name, settings, report)
-    return outcomes
+        advance("reference")
+        references = list(in_a_process(_reference_networks, folder, digits.name, settings))
+        work = dtype, folder, digits.name, settings, references
+        for start in range(0, len(names), at_once):
+            outcomes += _measure(names[start : start + at_once], work, hidden, advance)
+    return Comparison(
+        [outcome for outcome in outcomes if isinstance(outcome, Measurement)],
+        [outcome for outcome in outcomes if isinstance(outcome, Failure)],
+    )
 
 
-def _settings(digits: Dataset, hidden: int, iterations: int) -> Settings:
-    samples, pixels = digits.train.pixels.shape
+def _process_memory(samples: int, hidden: int) -> int:
+    """Bytes that one backend needs: raw pixels, and in float64 the inputs, weights and activations."""
+    return samples * PIXELS * (1 + 8) + 8 * hidden * (6 * PIXELS + 8 * min(samples, MAX_ACTIVATIONS))
+
+
+def _settings(samples: int, hidden: int, iterations: int) -> Settings:
     return Settings(
         hidden=(hidden,),
-        iterations=min(iterations, iterations_per_call(samples, pixels, hidden)),
-        # With that of training a very wide network oscillates, and its rounding grows; time does not depend on it.
-        learning_rate=min(Settings().learning_rate, LEARNING_RATE_WIDTH / hidden),
+        iterations=min(iterations, iterations_per_call(samples, PIXELS, hidden)),
+        # The time does not depend on it, and the rounding of a network that oscillates grows.
+        learning_rate=min(Settings().learning_rate, MAX_NEURONS_TIMES_RATE / hidden),
     )
 
 
 def _measure(
-    name: str,
-    dtype: str,
-    references: Sequence[Network],
-    folder: str,
-    data: str,
-    settings: Sequence[Settings],
-    report: Progress,
-) -> list[Outcome]:
-    """One backend with every size, in a process of its own."""
-    outcomes: list[Outcome] = []
+    names: Sequence[str], work: tuple[Any, ...], hidden: Sequence[int], advance: Callable[[str], None]
+) -> list[Measurement | Failure]:
+    """These backends with every size, their processes open at the same time."""
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(closing(_worker(name, *work))) for name in names}
+        return [outcome for size in hidden for outcome in _alternate(workers, size, advance)]
+
+
+def _alternate(
+    workers: Mapping[str, Iterator[Step]], hidden: int, advance: Callable[[str], None]
+) -> Iterator[Measurement | Failure]:
+    """All backends with one size: each is prepared and verified, then their timed calls alternate."""
+
+    def step(name: str) -> Step:
+        advance(name)
+        return next(workers[name])
+
+    latest = {name: step(name) for name in workers}
+    verified = [name for name, outcome in latest.items() if isinstance(outcome, Measurement)]
+    for name in shuffled_rounds(verified, ROUNDS):
+        latest[name] = step(name)
+    for name, outcome in latest.items():
+        yield outcome if isinstance(outcome, Measurement) else _failure(name, hidden, outcome)
+
+
+def _failure(name: str, hidden: int, error: Exception) -> Failure:
+    reason = f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
+    return Failure(name, hidden, reason, disagrees=isinstance(error, DisagreementError))
+
+
+def _worker(name: str, *work: Any) -> Generator[Step, None, None]:
+    """The steps of one backend, computed in its process; once that has failed, its error at every further step."""
     try:
-        for outcome in in_a_process(_outcomes, name, dtype, references, folder, data, settings):
-            outcomes.append(outcome)
-            report(name, 1)
+        yield from _lazily_in_a_process(_steps, name, *work)
     except (SsnnError, MemoryError) as error:
-        unmeasured = settings[len(outcomes) :]
-        outcomes += [Failure(name, each.hidden[0], str(error), disagrees=False) for each in unmeasured]
-        report(name, len(unmeasured))
-    return outcomes
+        while True:
+            yield error
 
 
-def _offered() -> Iterator[Availability]:
-    yield from backends.available_backends()
+def _lazily_in_a_process(function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
+    """As `in_a_process`, but each value is computed only when it is asked for; until then the process sleeps."""
+    requests, request = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    request.send(None)
+    for value in in_a_process(_on_request, requests, function, *arguments):
+        yield value
+        request.send(None)
 
 
-def _references(folder: str, data: str, settings: Sequence[Settings]) -> Iterator[Network]:
+def _on_request(requests: Connection, function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
+    """The other side of `_lazily_in_a_process`."""
+    requests.recv()
+    for value in function(*arguments):
+        yield value
+        requests.recv()
+
+
+def _probe() -> Iterator[Availability]:
+    yield from available_backends()
+
+
+def _reference_networks(folder: str, data: str, settings: Sequence[Settings]) -> Iterator[Network]:
     digits = load_memmap(Path(folder), data)
     for each in settings:
-        yield reference(digits, each)
+        network, _ = reference(digits, each)
+        yield network
 
 
-def _outcomes(
-    name: str, dtype: str, references: Sequence[Network], folder: str, data: str, settings: Sequence[Settings]
-) -> Iterator[Outcome]:
+def _steps(
+    name: str, dtype: str, folder: str, data: str, settings: Sequence[Settings], references: Sequence[Network]
+) -> Iterator[Step]:
+    """One backend with every size: prepared and verified, then called a number of times."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX must leave the others room on a GPU
     started = time.perf_counter()
-    backend = backends.open_backend(name, dtype=dtype)
+    backend = open_backend(name, dtype=dtype)
     opening = time.perf_counter() - started
     digits = load_memmap(Path(folder), data)
     for each, network in zip(settings, references, strict=True):
-        hidden = each.hidden[0]
-        try:
-            yield replace(Trial(backend, digits, each).measure(network), opening=opening)
-        except DisagreementError as error:
-            yield Failure(name, hidden, f"{error} (hidden {hidden})", disagrees=True)
-        except MemoryError as error:
-            yield Failure(name, hidden, f"not enough memory: {error}", disagrees=False)
+        yield from _steps_of_size(backend, digits, each, network, opening)
+
+
+def _steps_of_size(
+    backend: Backend, digits: Dataset, settings: Settings, reference: Network, opening: float
+) -> Iterator[Step]:
+    try:
+        trial = Trial(backend, digits, settings)
+        measured = replace(trial.verify(reference), opening=opening)
+    except (DisagreementError, MemoryError) as error:
+        yield error
+        return
+    yield measured
+    for _ in range(ROUNDS):
+        measured = replace(measured, calls=(*measured.calls, call_seconds(trial.run)))
+        yield measured

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ssnn.timing.trial import Measurement
 
-FOR_CHECKING = {"strict"}  # measured, but never recommended
+NEVER_RECOMMENDED = {"strict"}  # it checks conformance
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Recommendation:
     def __str__(self) -> str:
         sentence = (
             f"For {self.iterations:,} iterations with {' and '.join(map(str, self.hidden))} hidden neurons take "
-            f"{self.backend}: {self.seconds:.2f} s from its import on"
+            f"{self.backend}: {self.seconds:.2f} s, import included"
         )
         if self.below:
             sentence += f"; below {self.below.iterations:,} iterations {self.below.backend} is faster"
@@ -49,15 +49,21 @@ class Recommendation:
 
 def recommend(measured: Sequence[Measurement], iterations: int) -> list[Recommendation]:
     """A recommendation for each size, by the time from opening the backend to the last iteration."""
-    usable = [measurement for measurement in measured if measurement.backend.name not in FOR_CHECKING]
-    sizes = sorted({measurement.hidden for measurement in usable})
-    return [_recommend(iterations, [m for m in usable if m.hidden == size]) for size in sizes]
+    candidates = [m for m in measured if m.backend.name not in NEVER_RECOMMENDED]
+    sizes = sorted({m.hidden for m in candidates})
+    return [_recommend(iterations, [m for m in candidates if m.hidden == size]) for size in sizes]
+
+
+def break_even(one: Measurement, other: Measurement) -> int:
+    """The number of iterations that takes both the same time, from opening the backend on."""
+    return round(1e3 * (_startup(one) - _startup(other)) / (other.ms_per_iteration - one.ms_per_iteration))
 
 
 def _recommend(iterations: int, measured: Sequence[Measurement]) -> Recommendation:
     best = min(measured, key=lambda m: _seconds(m, iterations))
-    below = [BreakEven(m.backend.name, _crossing(m, best)) for m in measured if _start(m) < _start(best)]
-    above = [BreakEven(m.backend.name, _crossing(m, best)) for m in measured if _is_faster(m, best)]
+    slower = [m for m in measured if m.ms_per_iteration > best.ms_per_iteration and _startup(m) < _startup(best)]
+    faster = [m for m in measured if m.ms_per_iteration < best.ms_per_iteration]
+    below, above = ([BreakEven(m.backend.name, break_even(m, best)) for m in some] for some in (slower, faster))
     return Recommendation(
         hidden=best.hidden,
         iterations=iterations,
@@ -69,17 +75,8 @@ def _recommend(iterations: int, measured: Sequence[Measurement]) -> Recommendati
 
 
 def _seconds(measurement: Measurement, iterations: int) -> float:
-    return _start(measurement) + iterations * measurement.ms_per_iteration / 1e3
+    return _startup(measurement) + iterations * measurement.ms_per_iteration / 1e3
 
 
-def _start(measurement: Measurement) -> float:
+def _startup(measurement: Measurement) -> float:
     return measurement.opening + measurement.compile
-
-
-def _is_faster(one: Measurement, other: Measurement) -> bool:
-    return one.ms_per_iteration < other.ms_per_iteration
-
-
-def _crossing(one: Measurement, other: Measurement) -> int:
-    """The number of iterations that takes both the same time."""
-    return round(1e3 * (_start(one) - _start(other)) / (other.ms_per_iteration - one.ms_per_iteration))

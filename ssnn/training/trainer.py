@@ -179,7 +179,7 @@ def _judge(
 def _summary(digits: Dataset, sha256: str, standardization: Standardization) -> DataSummary:
     return DataSummary(
         name=digits.name,
-        origin=digits.origin,
+        origin="".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in digits.origin),
         digits=digits.classes,
         train=len(digits.train),
         test=len(digits.test),

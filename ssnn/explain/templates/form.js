@@ -1,20 +1,20 @@
-// A drawing into MNIST's form, as ssnn.pictures does it: crop, fit into the box, centre of mass into the middle.
-// There is no paper here, so ground and specks of dirt are not looked for.
+// Normalize a drawing as MNIST's images are, like ssnn.data.pictures: crop, fit into the box, centre the mass.
+// A drawing has no paper, so there is no background and no dirt to remove.
 
-/** To the nearest whole number, a half to the even one, as Python rounds. */
+/** Round to the nearest integer, half to even, as Python does. */
 function rounded(x) {
   const up = Math.round(x);
   return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up;
 }
 
 /**
- * Grey values, size x size, of a square drawing of side x side inks between 0 and 1; all 0 where there is none.
+ * Grey values, size x size, of a square drawing of side x side opacities between 0 and 1; all 0 if it is blank.
  */
 function normalized(drawing, side, { size, box, centre, edge }) {
-  // Plain loops where there is a value for every pixel of the drawing: this runs while the pen moves.
+  // Plain loops over the pixels of the drawing, because this runs while the pen moves.
   let top = side, bottom = -1, left = side, right = -1;
   for (let i = 0; i < drawing.length; i++) {
-    if (drawing[i] <= edge) continue; // what is fainter is blur around a stroke
+    if (drawing[i] <= edge) continue; // fainter pixels are blur around a stroke
     const y = Math.floor(i / side), x = i % side;
     [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
     [left, right] = [Math.min(left, x), Math.max(right, x)];
@@ -31,23 +31,23 @@ function normalized(drawing, side, { size, box, centre, edge }) {
   }
   const fitted = (length) => Math.max(1, rounded((box * length) / Math.max(height, width)));
   const h = fitted(height), w = fitted(width);
-  // First along the rows; then along the columns, which for that are made rows, and back.
-  const narrow = turned(resized(cropped, height, width, w), height, w);
-  const digit = turned(resized(narrow, w, height, h), w, h);
+  // Resize along the rows, transpose, resize along the former columns, transpose back.
+  const narrow = transposedImage(resized(cropped, height, width, w), height, w);
+  const digit = transposedImage(resized(narrow, w, height, h), w, h);
   const perColumn = new Float64Array(w), perRow = new Float64Array(h);
   digit.forEach((value, i) => {
     perColumn[i % w] += value;
     perRow[Math.floor(i / w)] += value;
   });
   const y0 = start(perRow, size, centre), x0 = start(perColumn, size, centre);
-  const most = digit.reduce((a, b) => Math.max(a, b));
+  const brightest = digit.reduce((a, b) => Math.max(a, b));
   digit.forEach((value, i) => {
-    grey[(y0 + Math.floor(i / w)) * size + x0 + (i % w)] = rounded((255 * value) / most);
+    grey[(y0 + Math.floor(i / w)) * size + x0 + (i % w)] = rounded((255 * value) / brightest);
   });
   return grey;
 }
 
-/** Every row of an image (height x width) averaged to another width; Hamming's window has no negative lobes. */
+/** Resize every row of an image (height x width) to another width; Hamming's window has no negative lobes. */
 function resized(image, height, width, target) {
   const scale = width / target, reach = Math.max(scale, 1);
   const result = new Float64Array(height * target);
@@ -72,12 +72,12 @@ function hamming(x) {
   return Math.abs(x) < 1 ? (Math.sin(angle) / angle) * (0.54 + 0.46 * Math.cos(angle)) : 0;
 }
 
-/** An image (height x width) with rows and columns exchanged. */
-function turned(image, height, width) {
+/** Transpose an image (height x width). */
+function transposedImage(image, height, width) {
   return Float64Array.from({ length: height * width }, (_, i) => image[(i % height) * width + Math.floor(i / height)]);
 }
 
-/** Where ink of this profile along an axis has to start to be centred, or as near to it as the field allows. */
+/** Where a digit has to start along an axis for its mass to be centred, as far as the field allows. */
 function start(profile, size, centre) {
   const mass = profile.reduce((a, b) => a + b);
   const middle = profile.reduce((sum, value, i) => sum + value * i, 0) / mass;

@@ -1,13 +1,13 @@
-// The trained network itself. Everything is computed in double precision from the parameters in the page.
+// The trained network, computed in double precision from the parameters in the page.
 
-/** An array of the page: its numbers, however many bytes each had, row by row, as doubles. */
+/** Decode an array of the page, float32 or float64, as doubles in C order. */
 function numbers({ shape, bytes, base64 }) {
   const raw = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const view = new DataView(raw.buffer);
   const length = shape.reduce((product, n) => product * n, 1);
   const read = bytes === 4 ? view.getFloat32 : view.getFloat64;
-  const little = true; // endian, whatever the machine is
-  return Float64Array.from({ length }, (_, i) => read.call(view, bytes * i, little));
+  const littleEndian = true; // whatever the machine is
+  return Float64Array.from({ length }, (_, i) => read.call(view, bytes * i, littleEndian));
 }
 
 class Network {
@@ -27,8 +27,8 @@ class Network {
   }
 
   /**
-   * What the network says of an image (784 grey values), and the exact split of that.
-   * Given which neurons are on, the network is linear: the logit is the sum of the pixels and the biases.
+   * The logit of an image (784 grey values), and its exact attribution: given which neurons are on, the network is
+   * linear, and the logit is the sum of the contributions of the pixels and of the biases.
    */
   explain(image) {
     const { features, mean, std, layers } = this;
@@ -61,7 +61,7 @@ class Network {
   }
 
   /** How unlike the training images an image is: above 1 for one training image in a hundred. */
-  novelty_score(image) {
+  noveltyScore(image) {
     const { greyLevels, mean, components, columns, limit } = this.novelty;
     const n = image.length;
     const distances = Array.from(limit, (within, c) => {

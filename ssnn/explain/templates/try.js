@@ -1,4 +1,4 @@
-// Drawing, loading an image, and showing live what the network makes of it.
+// Draw or load an image, and show live what the network predicts and why.
 
 const page = JSON.parse(document.getElementById("network").textContent);
 const network = new Network(page);
@@ -7,24 +7,24 @@ const element = (name) => document.getElementById(`try-${name}`);
 
 const canvas = element("canvas");
 const pen = canvas.getContext("2d", { willReadFrequently: true });
-const STROKE = canvas.width * 0.085; // about as thick, once it fits the box, as MNIST's
-const SHOWN = page.bars; // neurons, the strongest where there are more
-const PERCENT = "\u00a0%"; // on the line of its number
+const STROKE_WIDTH = canvas.width * 0.085; // about that of MNIST once the drawing fits the box
+const { maxBars } = page; // neurons that are shown, the strongest where there are more
+const PERCENT = "\u00a0%"; // never on a line of its own
 const COLOURS = [page.colours.blue, page.colours.orange];
 
 let image = new Uint8Array(size * size);
-let last = null; // where the pen is, while it is down
-let waiting = false;
+let last = null; // position of the pen while it is down
+let isScheduled = false;
 
-/** The image that the drawing is once it is in MNIST's form. */
+/** The drawing, normalized as MNIST's images are. */
 function fromCanvas() {
   const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
   const inks = new Float64Array(data.length / 4);
-  for (let i = 0; i < inks.length; i++) inks[i] = data[4 * i + 3] / 255; // how opaque it is
+  for (let i = 0; i < inks.length; i++) inks[i] = data[4 * i + 3] / 255; // opacity
   return normalized(inks, canvas.width, page.form);
 }
 
-/** Grey values as ink of some opacity, enlarged without smoothing where the canvas is larger. */
+/** Paint 28x28 pixels, enlarged without smoothing where the canvas is larger. */
 function paint(target, colourOf) {
   const small = new ImageData(size, size);
   for (let i = 0; i < size * size; i++) small.data.set(colourOf(i), 4 * i);
@@ -39,48 +39,48 @@ function paint(target, colourOf) {
 
 const inkOf = (pixels) => (i) => [0, 0, 0, pixels[i]];
 
-/** Bring the page up to what `image` is now. `settled`: not in the middle of a stroke, so that it is to be read out. */
+/** Update the page to the current `image`. `settled`: no stroke is under way, so screen readers announce it. */
 function show(settled) {
   paint(element("image"), inkOf(image));
   const empty = image.every((grey) => grey === 0);
-  element("result").hidden = element("verdict").hidden = empty;
+  element("result").hidden = element("prediction").hidden = empty;
   element("hint").hidden = !empty;
   if (empty) {
     paint(element("pixels"), () => [0, 0, 0, 0]);
-    element("spoken").textContent = "";
+    element("announcement").textContent = "";
     return;
   }
-  const said = network.explain(image);
-  showVerdict(said, settled);
-  showPixels(said.pixels);
-  showNeurons(said);
+  const explained = network.explain(image);
+  showPrediction(explained, settled);
+  showPixels(explained.pixels);
+  showNeurons(explained);
 }
 
-function showVerdict({ logit, probability }, settled) {
+function showPrediction({ logit, probability }, settled) {
   const digit = network.digits[logit > 0 ? 1 : 0];
-  const sure = sureness(logit);
+  const percent = confidence(logit);
   element("digit").textContent = digit;
-  element("sure").textContent = sure;
+  element("confidence").textContent = percent;
   element("logit").textContent = signed(logit);
   element("share").style.width = `${100 * probability}%`;
-  const novelty_score = network.novelty_score(image);
-  const farther = `${novelty_score.toFixed(1)} times the distance within which 99${PERCENT} of the training images lie`;
-  const stranger = novelty_score > 1 ? `It is unlike what the network was trained on: ${farther}.` : "";
-  element("stranger").textContent = stranger;
+  const score = network.noveltyScore(image);
+  const farther = `${score.toFixed(1)} times the distance within which 99${PERCENT} of the training images lie`;
+  const novelty = score > 1 ? `It is unlike what the network was trained on: ${farther}.` : "";
+  element("novelty").textContent = novelty;
   if (!settled) return;
-  const verdict = `The network takes it for ${digit}, with ${sure}, logit ${signed(logit)}.`;
-  element("spoken").textContent = `${verdict} ${stranger}`;
+  const prediction = `The network takes it for ${digit}, with ${percent}, logit ${signed(logit)}.`;
+  element("announcement").textContent = `${prediction} ${novelty}`;
 }
 
 function showPixels(pixels) {
   const sizes = pixels.map(Math.abs).sort();
-  const scale = sizes[Math.floor(page.full * (sizes.length - 1))] || 1;
+  const scale = sizes[Math.floor(page.fullColourQuantile * (sizes.length - 1))] || 1;
   const opacity = (value) => Math.round(255 * Math.min(1, Math.abs(value) / scale));
   paint(element("pixels"), (i) => [...COLOURS[pixels[i] > 0 ? 1 : 0], opacity(pixels[i])]);
   element("low").textContent = `≤ ${signed(-scale)}`;
   element("high").textContent = `≥ ${signed(scale)}`;
   const edges = [];
-  const bright = (x, y) => x >= 0 && y >= 0 && x < size && y < size && image[y * size + x] > page.outlined;
+  const bright = (x, y) => x >= 0 && y >= 0 && x < size && y < size && image[y * size + x] > page.outlineThreshold;
   for (let y = 0; y <= size; y++) {
     for (let x = 0; x <= size; x++) {
       if (bright(x, y) !== bright(x, y - 1)) edges.push(`M${x} ${y}h1`);
@@ -93,28 +93,28 @@ function showPixels(pixels) {
 function showNeurons({ pixels, biases, logit, neurons, on, outputBias }) {
   const fromPixels = pixels.reduce((a, b) => a + b);
   const parts = `${signed(fromPixels)} from the pixels, ${signed(biases)} from the biases`;
-  element("split").textContent = `${parts}: ${signed(logit)}`;
+  element("attribution").textContent = `${parts}: ${signed(logit)}`;
   const layers = on.map((lit, k) => {
     const count = `${lit.filter(Boolean).length} of ${lit.length}`;
     return on.length > 1 ? `${count} in hidden layer ${k + 1}` : count;
   });
   element("on").textContent = layers.length
     ? `Neurons on: ${layers.join(", ")}.`
-    : "There is no hidden layer: the pixels and one bias are all.";
+    : "There is no hidden layer: the logit is the sum of the pixels and one bias.";
   const byStrength = [...neurons.keys()].sort((a, b) => Math.abs(neurons[b]) - Math.abs(neurons[a]));
-  const shown = byStrength.slice(0, SHOWN);
-  if (neurons.length <= SHOWN) shown.sort((a, b) => a - b);
+  const shown = byStrength.slice(0, maxBars);
+  if (neurons.length <= maxBars) shown.sort((a, b) => a - b);
   const rows = shown.map((j) => [`neuron ${j}`, on.at(-1)[j], neurons[j]]);
-  if (neurons.length > SHOWN) {
-    const rest = byStrength.slice(SHOWN).reduce((sum, j) => sum + neurons[j], 0);
-    rows.push([`${neurons.length - SHOWN} others`, rest !== 0, rest]);
+  if (neurons.length > maxBars) {
+    const rest = byStrength.slice(maxBars).reduce((sum, j) => sum + neurons[j], 0);
+    rows.push([`${neurons.length - maxBars} others`, rest !== 0, rest]);
   }
   rows.push(["output bias", true, outputBias]);
   const largest = Math.max(...rows.map(([, , value]) => Math.abs(value))) || 1;
   element("neurons").replaceChildren(...rows.map(([name, lit, value]) => neuronRow(name, lit, value / largest, value)));
 }
 
-/** A row of the table of neurons, as the report's own are. */
+/** A row of the table of neurons, like those of the report. */
 function neuronRow(name, lit, length, value) {
   const row = element("row").content.firstElementChild.cloneNode(true);
   const [head, , number] = row.children;
@@ -133,8 +133,8 @@ function signed(value) {
   return text === "0.00" ? text : (value < 0 ? "−" : "+") + text;
 }
 
-/** The probability of the digit that a logit stands for: never a certainty. */
-function sureness(logit) {
+/** The probability of the predicted digit in percent, and never 100 %. */
+function confidence(logit) {
   const other = 1 / (1 + Math.exp(Math.abs(logit)));
   if (other < 1e-6) return `more than 99.9999${PERCENT}`;
   return `${(100 * (1 - other)).toFixed(Math.max(1, Math.ceil(-Math.log10(other)) - 2))}${PERCENT}`;
@@ -147,7 +147,7 @@ function place(event) {
 }
 
 function draw(event) {
-  // A browser hands over several places of a fast pen at once.
+  // A browser reports several positions of a fast pen in one event.
   const places = event.getCoalescedEvents?.() ?? [];
   for (const at of places.length ? places : [event]) {
     const to = place(at);
@@ -157,10 +157,10 @@ function draw(event) {
     pen.stroke();
     last = to;
   }
-  if (waiting) return;
-  waiting = true;
+  if (isScheduled) return;
+  isScheduled = true;
   requestAnimationFrame(() => {
-    waiting = false;
+    isScheduled = false;
     image = fromCanvas();
     show(false);
   });
@@ -170,7 +170,7 @@ canvas.addEventListener("pointerdown", (event) => {
   if (event.button !== 0) return;
   event.preventDefault();
   canvas.setPointerCapture(event.pointerId);
-  Object.assign(pen, { lineWidth: STROKE, lineCap: "round", lineJoin: "round" });
+  Object.assign(pen, { lineWidth: STROKE_WIDTH, lineCap: "round", lineJoin: "round" });
   element("choice").value = "";
   last = place(event);
   draw(event);
@@ -196,7 +196,7 @@ element("clear").addEventListener("click", clear);
 
 element("choice").addEventListener("change", ({ target }) => {
   if (target.value === "") return clear();
-  // It has MNIST's form already, and goes in as it is.
+  // It is normalized already.
   image = Uint8Array.from(atob(target.value), (character) => character.charCodeAt(0));
   paint(canvas, inkOf(image));
   show(true);
@@ -204,4 +204,4 @@ element("choice").addEventListener("change", ({ target }) => {
 
 element("area").hidden = false;
 show(false);
-window.ssnn = { network, image: () => image }; // for the console, and for tests
+window.ssnn = { network, image: () => image }; // for the console and the tests

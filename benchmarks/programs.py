@@ -1,0 +1,130 @@
+"""The programs of the suite, our backends and the peers: prepared, verified, and timed in alternating rounds."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from benchmarks.peers import PEERS, Peer, make_problem, open_peer, verify
+from ssnn.agreement import tolerance
+from ssnn.backends import BUILT_IN, DTYPES, open_backend
+from ssnn.data import Dataset
+from ssnn.network import Network
+from ssnn.settings import Settings
+from ssnn.timing.trial import Trial, call_seconds, shuffled_rounds
+from ssnn.training.loop import Costs
+
+ROUNDS = 9
+PAUSE = 0.1  # seconds before each timed call: threads of BLAS and OpenMP spin for a while after a call
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all programs of a group do, and the network and the costs that NumPy float64 arrives at."""
+
+    digits: Dataset
+    settings: Settings
+    dtype: str
+    network: Network
+    costs: Costs
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A program that has been verified: what a result file says of it, and the seconds of its calls."""
+
+    row: dict[str, Any]
+    seconds: tuple[float, ...] = ()
+
+
+Prepare = Callable[[Work], tuple[Timed, Callable[[], object]]]  # verifies; the callable does all iterations
+
+
+def prepare_backend(name: str, work: Work) -> tuple[Timed, Callable[[], object]]:
+    """Open a backend of ours and verify its network."""
+    trial = Trial(open_backend(name, dtype=work.dtype), work.digits, work.settings)
+    measurement = trial.verify(work.network)
+    row = asdict(measurement.backend) | {
+        "kind": "iteration",
+        "data": measurement.data,
+        "samples": measurement.samples,
+        "features": measurement.features,
+        "hidden": list(measurement.hidden),
+        "iterations": measurement.iterations,
+        "transfer_seconds": measurement.transfer,
+        "compile_seconds": measurement.compile,
+        "first_call_seconds": measurement.first_call,
+        "disagreement": measurement.disagreement,
+        "tolerance": measurement.tolerance,
+    }
+    return Timed(row), trial.run
+
+
+def prepare_peer(peer_class: type[Peer], constant_features: str, work: Work) -> tuple[Timed, Callable[[], object]]:
+    """Open a peer and verify its costs."""
+    k = work.settings.iterations
+    problem = make_problem(work.digits, work.settings, work.dtype, constant_features)
+    peer, bound = open_peer(peer_class, problem), tolerance(work.dtype, k)
+    difference = verify(peer, k, work.costs, bound)
+    row = {
+        "kind": "peer",
+        "name": peer.name,
+        "library": peer.library,
+        "version": peer.version,
+        "device": peer.device,
+        "dtype": peer.dtype,
+        "precision": "highest",
+        "threads": peer.threads,
+        "data": work.digits.name,
+        "samples": problem.X.shape[0],
+        "features": problem.X.shape[1],
+        "hidden": list(work.settings.hidden),
+        "iterations": k,
+        "transfer_seconds": None,
+        "compile_seconds": None,
+        "first_call_seconds": peer.first_call_seconds,
+        "disagreement": difference,
+        "tolerance": bound,
+    }
+    return Timed(row), partial(peer.run, k)
+
+
+def programs(dtype: str) -> dict[str, Prepare]:
+    """The programs of a dtype by name: the backends, and each peer with each of its inputs."""
+    found: dict[str, Prepare] = {name: partial(prepare_backend, name) for name in BUILT_IN}
+    for peer_class in PEERS:
+        if dtype in peer_class.dtypes:
+            for constant_features in peer_class.constant_features:
+                name = f"{peer_class.__name__}-{constant_features}"
+                found[name] = partial(prepare_peer, peer_class, constant_features)
+    return found
+
+
+PROGRAMS = {dtype: programs(dtype) for dtype in DTYPES}
+
+
+def time_programs(
+    prepare: Mapping[str, Prepare], work: Work, show_progress: Callable[[str], object], rounds: int = ROUNDS
+) -> dict[str, Timed | Exception]:
+    """Prepare and verify all programs, then time their calls in alternating rounds.
+
+    Returns
+    -------
+    dict
+        By name: the timed program, or the exception by which preparing it ended.
+    """
+    outcomes: dict[str, Timed | Exception] = {}
+    calls: dict[str, Callable[[], object]] = {}
+    for name in prepare:
+        show_progress(f"{name}: prepare")
+        try:
+            outcomes[name], calls[name] = prepare[name](work)
+        except Exception as error:  # of one program; the others are not affected
+            outcomes[name] = error
+    show_progress(f"{rounds} rounds of {len(calls)} programs")
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for name in shuffled_rounds(list(calls), rounds):
+        time.sleep(PAUSE)
+        seconds[name].append(call_seconds(calls[name]))
+    return outcomes | {name: replace(outcomes[name], seconds=tuple(seconds[name])) for name in calls}

@@ -1,0 +1,257 @@
+"""Checks for a backend: what ours are held to, for the author of another one to run.
+
+    >>> from ssnn.testing import check_backend
+    >>> check_backend(MyBackend)
+
+In a test suite, `pytest.mark.parametrize("check", ssnn.testing.CHECKS)` shows each check by its name.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace
+
+from ssnn.agreement import disagreement, tolerance
+from ssnn.backends import DTYPES, Accumulation, Backend, Description, Options
+from ssnn.data import Samples
+from ssnn.errors import TrainingError
+from ssnn.initialization import initial_network
+from ssnn.network import Layer, Network, gradients, update
+from ssnn.standardize import Standardization, fit_pixels
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training.batch import batch_to_device
+from ssnn.training.loop import Loop
+from ssnn.tree import tree_map
+from ssnn.typing import Array, Tree
+
+PIXELS = 20
+# Numbers of samples below and above the microbatch sizes of our own backends, with zero, one and two hidden layers.
+SIZES: tuple[tuple[int, tuple[int, ...]], ...] = ((1, ()), (97, (10,)), (2501, (4, 3)), (3301, ()))
+ITERATIONS = 20
+LEARNING_RATE = 0.5
+
+
+def check_backend(backend: type[Backend], device: str | None = None, dtypes: Sequence[str] = DTYPES) -> None:
+    """Check that a backend keeps the contract and computes what NumPy computes in float64.
+
+    Parameters
+    ----------
+    backend : subclass of Backend
+    device : str, optional
+        Where to run, as `ssnn.open_backend` takes it.
+    dtypes : sequence of {"float32", "float64"}
+
+    Raises
+    ------
+    AssertionError
+        If a check fails; it names the check, the dtype and what is wrong.
+    BackendError
+        If the backend is not usable here.
+    """
+    for dtype in dtypes:
+        opened = backend(Options(device=device, dtype=dtype))
+        for check in CHECKS:
+            try:
+                check(opened)
+            except AssertionError as error:
+                raise AssertionError(f"{check.__name__}, {dtype}: {error}") from None
+
+
+def check_description(backend: Backend) -> None:
+    """Name, library, version, device, dtype, precision and threads are known, as plain values."""
+    found = backend.describe()
+    _require(isinstance(found, Description), f"describe() returned {found!r}")
+    _require(found.name == backend.name, f"it is called {backend.name!r} and describes itself as {found.name!r}")
+    _require(found.dtype == backend.dtype, f"opened in {backend.dtype}, it describes itself as {found.dtype}")
+    texts = (found.library, found.version, found.device, found.precision)
+    _require(all(isinstance(text, str) and text for text in texts), f"a text is missing in {found}")
+    _require(found.threads is None or found.threads >= 1, f"{found.threads} threads")
+
+
+def check_arrays(backend: Backend) -> None:
+    """Arrays come back from the device as they went in; trees keep their structure; floats take the dtype."""
+    random = np.random.default_rng(0)
+    for dtype in ("uint8", "int64", backend.dtype):
+        array = random.integers(0, 256, (3, 5)).astype(dtype)
+        array.flags.writeable = False
+        back = backend.to_numpy(backend.asarray(array))
+        _require(isinstance(back, np.ndarray), f"to_numpy returned {type(back).__name__}")
+        _require(back.dtype == dtype or dtype == "int64", f"{dtype} came back as {back.dtype}")  # JAX has int32 only
+        _require(np.array_equal(back, array), f"{dtype} numbers did not come back as they went in")
+    network = _network((PIXELS, 3, 1))
+    on_device = backend.to_device(network)
+    backend.synchronize(on_device)
+    back = backend.to_host(on_device)
+    _require(all(isinstance(layer, Layer) for layer in back), "named tuples came back as other tuples")
+    for went, came in zip(_arrays(network), _arrays(back), strict=True):
+        _require(came.dtype == backend.dtype, f"to_device made {came.dtype} of float64, not {backend.dtype}")
+        _require(np.array_equal(came, went.astype(backend.dtype)), "a network did not come back as it went in")
+
+
+def check_program(backend: Backend) -> None:
+    """A program computes its function, with and without being compiled first."""
+
+    def function(one: Array, other: Array) -> tuple[Array, Array]:
+        return one @ other, one + other
+
+    A = np.arange(9.0).reshape(3, 3)
+    on_device = backend.to_device((A, A + 1))
+    for compiled in (False, True):
+        program = backend.program(function)
+        if compiled:
+            program.compile(*on_device)
+        product, total = backend.to_host(program(*on_device))
+        _require(np.array_equal(product, A @ (A + 1)), f"a product of small whole numbers came out as {product}")
+        _require(np.array_equal(total, 2 * A + 1), f"a sum of small whole numbers came out as {total}")
+
+
+def check_iterations(backend: Backend) -> None:
+    """A loop of k iterations does k of them, each over every microbatch once.
+
+    The functions count instead of training, so that one iteration or one microbatch too many shows.
+    """
+
+    def count(network: Tree, X: Array, Y: Array, sample_weight: Array) -> tuple[Tree, Array]:
+        xp = array_namespace(X)
+        weighted = xp.sum(X * sample_weight, axis=(-2, -1), keepdims=True)
+        return ((weighted,),), xp.sum(X, axis=(-2, -1)) + network[0][0][0, 0]
+
+    def add(network: Tree, gradient: Tree, learning_rate: float | Array) -> Tree:
+        return ((network[0][0] + gradient[0][0] * learning_rate,),)
+
+    X = np.arange(3.0)[:, None, None] * np.ones((3, 2, 8))  # three microbatches of 2 features, 8 samples
+    network, *batch = backend.to_device((((np.ones((1, 1)),),), X, X[:, :1], X[:, :1] * 0 + 0.125))
+    found = backend.accumulation(24, 2)
+    accumulation = Accumulation(8, found.per_call, found.threads, found.thread_config, found.raw_pixels)
+    ((end,),), costs = backend.to_host(backend.loop(count, add, 4, accumulation)(network, *batch, 10.0))
+    _require(end.tolist() == [[1 + 4 * 10 * 6]], f"4 iterations over 3 microbatches counted {end.tolist()}")
+    _require(costs.tolist() == [51, 231, 411, 591], f"the costs of 4 iterations are {costs.tolist()}")
+
+
+def check_accumulation(backend: Backend) -> None:
+    """Three iterations over microbatches, padding included, are three over the whole batch, within the tolerance."""
+    standardization = Standardization(np.arange(2, PIXELS), np.full(18, 100.0), np.full(18, 70.0), n_constant=0)
+    for samples, hidden in SIZES:
+        data, start = _samples(samples), _network((18, *hidden, 1))
+        trained, costs = _train(backend, standardization, data, start, 3)
+        expected, expected_costs = _reference(standardization, data, start, 3)
+        _require_agreement(backend, 3, trained, costs, expected, expected_costs, f"{samples} samples, {hidden}")
+
+
+def check_stack(backend: Backend) -> None:
+    """Networks in a stack, each with a learning rate of its own, train like networks on their own."""
+    data, rates = _samples(97), np.array([0.1, 0.5, 2.0])
+    standardization = fit_pixels(data.pixels)
+    n0 = len(standardization.features)
+    starts = [_network((n0, 4, 3, 1), seed) for seed in range(len(rates))]
+    stack = tree_map(lambda *parameters: np.stack(parameters), *starts)
+    learning_rate = backend.to_device(rates[:, None, None])
+    trained, costs = _train(backend, standardization, data, stack, ITERATIONS, learning_rate)
+    _require(costs.shape == (ITERATIONS, len(rates)), f"the costs of a stack have the shape {costs.shape}")
+    for i, (start, rate) in enumerate(zip(starts, rates.tolist(), strict=True)):
+        expected, expected_costs = _reference(standardization, data, start, ITERATIONS, rate)
+        alone = tree_map(lambda parameters, i=i: parameters[i], trained)
+        _require_agreement(backend, ITERATIONS, alone, costs[:, i], expected, expected_costs, f"network {i} of a stack")
+
+
+def check_divergence(backend: Backend) -> None:
+    """A run that diverges ends with a TrainingError that names the iteration, and with no other error or warning."""
+    data = _samples(97)
+    standardization = fit_pixels(data.pixels)
+    start = _network((len(standardization.features), 10, 1))
+    batch = batch_to_device(backend, standardization, data, start, Stopwatch())
+    loop = Loop(backend, batch, 1e30, Stopwatch())
+    try:
+        for _ in loop.iterate(backend.to_device(start), range(0, 101, 5)):
+            pass
+    except TrainingError as error:
+        _require("iteration" in str(error), f"the error does not name the iteration: {error}")
+    else:
+        _fail("100 iterations with a learning rate of 1e30 passed as finite")
+
+
+CHECKS: tuple[Callable[[Backend], None], ...] = (
+    check_description,
+    check_arrays,
+    check_program,
+    check_iterations,
+    check_accumulation,
+    check_stack,
+    check_divergence,
+)
+
+
+def _samples(samples: int) -> Samples:
+    """Random pixels, the brightness of whose upper half tells the class."""
+    random = np.random.default_rng(samples)
+    pixels = random.integers(0, 256, (samples, PIXELS), np.uint8)
+    return Samples(pixels, (pixels[:, : PIXELS // 2].mean(axis=1) > 127).astype(np.uint8))
+
+
+def _network(sizes: tuple[int, ...], seed: int = 0) -> Network:
+    """A start with larger weights than `initial_network` draws, so that every layer learns from the first iteration."""
+    network: Network = tree_map(lambda parameters: 20 * parameters, initial_network(sizes, seed))
+    return network
+
+
+def _arrays(network: Network) -> list[npt.NDArray[Any]]:
+    return [parameters for layer in network for parameters in layer]
+
+
+def _train(
+    backend: Backend,
+    standardization: Standardization,
+    data: Samples,
+    start: Network,
+    iterations: int,
+    learning_rate: float | Array = LEARNING_RATE,
+) -> tuple[Network, npt.NDArray[Any]]:
+    batch = batch_to_device(backend, standardization, data, start, Stopwatch())
+    loop = Loop(backend, batch, learning_rate, Stopwatch())
+    network, costs = loop.run(backend.to_device(start), iterations)
+    return loop.to_host_finite(network, iterations), costs
+
+
+def _reference(
+    standardization: Standardization,
+    data: Samples,
+    network: Network,
+    iterations: int,
+    learning_rate: float = LEARNING_RATE,
+) -> tuple[Network, list[float]]:
+    """The whole batch at once, in NumPy float64."""
+    features, mean, std = standardization.arrays
+    X, Y = ((data.pixels[:, features] - mean) / std).T, data.labels[None].astype(np.float64)
+    costs = []
+    for _ in range(iterations):
+        gradient, J = gradients(network, X, Y, 1 / len(data))
+        network = update(network, gradient, learning_rate)
+        costs.append(float(J))
+    return network, costs
+
+
+def _require_agreement(
+    backend: Backend,
+    iterations: int,
+    network: Network,
+    costs: npt.NDArray[Any],
+    expected: Network,
+    expected_costs: Sequence[float],
+    what: str,
+) -> None:
+    bound = tolerance(backend.dtype, iterations)
+    found = disagreement(network, expected)
+    _require(found <= bound, f"{what}: the network is {found:.1e} from NumPy float64, where {bound:.1e} is allowed")
+    close = np.allclose(costs, expected_costs, rtol=bound, atol=bound)
+    _require(close, f"{what}: the costs {costs.tolist()} are not {expected_costs}")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        _fail(message)
+
+
+def _fail(message: str) -> NoReturn:
+    raise AssertionError(message)  # no assert statement: `python -O` would leave it out

@@ -1,0 +1,138 @@
+import os
+import sys
+import types
+
+import numpy as np
+import pytest
+from support import import_or_skip
+
+from ssnn import backends
+from ssnn.backends.cupy import CupyBackend
+from ssnn.errors import BackendError, UsageError
+
+
+def fake_cupy(gpus: int, cublas: bool = True) -> types.ModuleType:
+    """NumPy dressed as CuPy, with so many devices: it shows what our backend asks of CuPy, not what CuPy computes."""
+    device = []
+
+    class Device:
+        def __init__(self, index):
+            self.index = index
+
+        def __enter__(self):
+            device.append(self.index)
+
+        def __exit__(self, *_):
+            device.pop()
+
+        def synchronize(self):
+            pass
+
+    class Array(np.ndarray):
+        def __matmul__(self, other):
+            if not cublas:
+                raise ImportError("libcublas.so.13: cannot open shared object file")
+            return super().__matmul__(other)
+
+    def asarray(array):
+        assert device, "arrays are made on the device that was chosen"
+        return np.array(array).view(Array)
+
+    module = types.ModuleType("cupy")
+    module.__version__ = "0"
+    module.current = device
+    module.asarray, module.asnumpy = asarray, np.array
+    module.cuda = types.SimpleNamespace(
+        is_available=lambda: gpus > 0,
+        Device=Device,
+        runtime=types.SimpleNamespace(
+            getDeviceCount=lambda: gpus, getDeviceProperties=lambda index: {"name": f"Fake {index}".encode()}
+        ),
+    )
+    return module
+
+
+@pytest.fixture
+def fresh_cupy(monkeypatch):
+    """No earlier test has fixed the precision of CuPy."""
+    monkeypatch.setattr(CupyBackend, "_process_precision", None)
+    monkeypatch.setenv("CUPY_TF32", "")
+
+
+@pytest.fixture
+def two_gpus(monkeypatch, fresh_cupy):
+    module = fake_cupy(gpus=2)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return module
+
+
+def test_cupy_not_installed_is_told_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendError, match=r"cupy is not installed.*python -m pip install \"cupy-cuda1[23]x\[ctk\]\""):
+        backends.open_backend("cupy")
+
+
+def test_cupy_without_a_device_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(gpus=0))
+    with pytest.raises(BackendError, match=r"'cupy' cannot run here: no CUDA device is visible.*nvidia-smi"):
+        backends.open_backend("cupy")
+
+
+@pytest.mark.cupy
+def test_the_real_cupy_without_a_device_is_told():
+    cupy = import_or_skip("cupy")
+    if cupy.cuda.is_available():
+        pytest.skip("there is a device")
+    with pytest.raises(BackendError, match="no CUDA device is visible"):
+        backends.open_backend("cupy")
+
+
+def test_a_library_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so.13:\\n cannot open')")
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendError, match=r"cupy fails: libcudart.so.13: cannot open"):
+        backends.open_backend("cupy")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_cupy_runs_on_the_first_gpu_or_the_chosen_one():
+    assert backends.open_backend("cupy").describe().device == "cuda:0 (Fake 0)"
+    assert backends.open_backend("cupy", device="gpu").device == "cuda:0"
+    assert backends.open_backend("cupy", device="cuda:1").describe().device == "cuda:1 (Fake 1)"
+    with pytest.raises(BackendError, match="cupy has no device 'cuda:2' here: its devices are cuda:0, cuda:1"):
+        backends.open_backend("cupy", device="cuda:2")
+    with pytest.raises(UsageError, match="cupy never runs on 'cpu', only on cuda"):
+        backends.open_backend("cupy", device="cpu")
+    with pytest.raises(UsageError, match="threads are a setting of the CPU, and cupy runs on cuda:0"):
+        backends.open_backend("cupy", threads=2)
+
+
+@pytest.mark.usefixtures("fresh_cupy")
+def test_cupy_without_its_cuda_libraries_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(gpus=1, cublas=False))
+    with pytest.raises(BackendError, match=r"cupy cannot multiply matrices here: libcublas.*pip install .*\[ctk\]"):
+        backends.open_backend("cupy")
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(("precision", "variable", "other"), [("highest", "0", "tf32"), ("tf32", "1", "highest")])
+def test_cupy_pins_its_precision_for_the_process(precision, variable, other):
+    backends.open_backend("cupy", precision=precision)
+    assert os.environ["CUPY_TF32"] == variable
+    assert backends.open_backend("cupy", precision=precision).describe().precision == precision
+    with pytest.raises(BackendError, match=f"cupy runs in {precision} precision here: use a new process"):
+        backends.open_backend("cupy", precision=other)
+
+
+def test_tf32_is_refused_in_float64():
+    with pytest.raises(UsageError, match="tf32 is a precision of float32, not of float64"):
+        backends.open_backend("cupy", precision="tf32", dtype="float64")
+
+
+def test_cupy_computes_on_the_chosen_device(two_gpus):
+    backend = backends.open_backend("cupy", device="cuda:1")
+    used = backend.program(lambda x: (x + 1, list(two_gpus.current)))
+    total, device = used(backend.asarray(np.ones(2)))
+    assert device == [1]
+    assert backend.to_numpy(total).tolist() == [2, 2]

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from explanations import explained, hardest, trained
+
+from ssnn.backends import open_backend
+from ssnn.explain.analysis import explain
+from ssnn.explain.ensemble import more_data
+from ssnn.explain.records import CurvePoint
+from ssnn.settings import Settings
+from ssnn.training.trainer import fit
+
+
+def test_a_stopped_model_is_compared_with_networks_of_as_many_iterations(few_digits):
+    stopped = fit(few_digits, settings=Settings(iterations=400), stopping=lambda costs: len(costs) >= 20)
+    done = trained(few_digits, iterations=20)
+    hard = hardest(done, few_digits, 3)
+    one, other = (explained(model, few_digits, hard, train_more=True) for model in (stopped, done))
+    assert one.curve == other.curve
+    assert [image.votes for image in one.images] == [image.votes for image in other.images]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_progress_names_each_step_and_ends_at_1_and_is_not_reported_if_nothing_is_trained(few_digits, quick):
+    reports = []
+    report = lambda step, share: reports.append((step, share))  # noqa: E731
+    explain(trained(few_digits), few_digits, open_backend("numpy"), [], report, train_more=not quick)
+    steps = list(dict.fromkeys(step for step, _ in reports))
+    assert steps == ([] if quick else ["seeds", "50 samples, 1 of 2", "50 samples, 2 of 2"])
+    for step in steps:
+        shares = [share for reported, share in reports if reported == step]
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ((52, 48, 55, 45), (20, 21, 19, 20, 20), "more images of this kind would still help."),
+        ((20, 21, 19, 20), (52, 48, 55, 45, 50), "more images made it worse, so something else is in the way."),
+        ((30, 31, 29, 30), (25, 26, 24, 25, 25), "so more images of this kind would help little."),
+        ((2, 2, 2, 2), (1, 1, 1, 1, 1), "too few are wrong to tell whether more images would help."),
+        ((0, 0, 0, 0), (0, 0, 0, 0, 0), "too few are wrong to tell whether more images would help."),
+    ],
+)
+def test_more_data_is_recommended_only_beyond_chance(before, after, verdict):
+    points = [CurvePoint(n, tuple(k / 2000 for k in wrong)) for n, wrong in ((100, before), (400, after))]
+    assert more_data(points, 2000).endswith(verdict)
+    assert more_data(points[:1], 2000).startswith("There are too few training images")
+
+
+def test_all_networks_wrong_together_are_a_finding(few_digits):
+    model = trained(few_digits)
+    turned = replace(few_digits, test=replace(few_digits.test, labels=1 - few_digits.test.labels))
+    confident = int(np.argmax(np.abs(model.logits(few_digits.test.pixels))))
+    (image,) = explained(model, turned, [confident], train_more=True).images
+    assert image.votes in ((5, 0), (0, 5))
+    assert "seeds agree" in [finding.kind for finding in image.findings]

@@ -1,0 +1,82 @@
+import contextlib
+
+import pytest
+from support import import_or_skip, open_or_skip, run_python
+
+from ssnn.initialization import initial_network
+from ssnn.standardize import fit_pixels
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training.batch import batch_to_device
+from ssnn.training.loop import Loop
+
+
+@pytest.mark.jax
+def test_a_second_call_of_the_compiled_loop_does_not_compile_again(few_digits):
+    import_or_skip("jax")
+    backend = open_or_skip("jax")
+    standardization = fit_pixels(few_digits.train.pixels)
+    start = initial_network((784, 10, 1), 0, standardization.features)
+    batch = batch_to_device(backend, standardization, few_digits.train, start, Stopwatch())
+    loop, network = Loop(backend, batch, 0.5, Stopwatch()), backend.to_device(start)
+    with compilations() as compiled:
+        loop.compile(network, 3)
+        assert len(compiled) == 1
+        network, _ = loop.run(network, 3)
+        loop.run(network, 3)
+        assert len(compiled) == 1
+
+
+@contextlib.contextmanager
+def compilations():
+    """The compilations of JAX that this block does, as they come."""
+    from jax import monitoring
+
+    compiled = []
+
+    def listen(event, *_, **__):
+        if listening and "backend_compile" in event:
+            compiled.append(event)
+
+    listening = True
+    monitoring.register_event_duration_secs_listener(listen)
+    yield compiled
+    listening = False
+
+
+@pytest.mark.jax
+def test_float64_on_jax_is_float64_and_stays_within_our_calls():
+    import_or_skip("jax")
+    code = """
+import numpy as np, jax, jax.numpy as jnp
+from ssnn.backends import open_backend
+backend = open_backend("jax", dtype="float64")
+x = backend.asarray(np.array([1.0, 1e-12]))
+print(backend.program(jnp.sum)(x).dtype, backend.to_numpy(backend.program(jnp.sum)(x)) - 1 > 0)
+print(jax.config.jax_enable_x64, jnp.ones(1).dtype, jax.config.jax_default_matmul_precision)
+"""
+    assert run_python(code) == "float64 True\nFalse float32 None"
+
+
+@pytest.mark.jax
+def test_threads_of_jax_are_set_before_it_starts():
+    import_or_skip("jax")
+    opened = "from ssnn.backends import open_backend; print(open_backend('jax', threads=1).describe().threads)"
+    assert run_python(opened, NPROC="") == "1"
+    refused = f"import jax\ntry:\n {opened}\nexcept Exception as error: print(error)"
+    assert "use a new process" in run_python(refused, NPROC="")
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+def test_jax_told_to_use_what_is_not_there_is_not_usable(platform):
+    if open_or_skip("jax").device != "cpu":
+        pytest.skip("there is a device")
+    code = "import ssnn; print([(a.usable, a.reason) for a in ssnn.available_backends() if a.name == 'jax'])"
+    assert run_python(code, JAX_PLATFORMS=platform) == "[(False, 'it finds no device')]"
+
+
+@pytest.mark.jax
+def test_a_count_of_threads_that_is_none_is_passed_over():
+    import_or_skip("jax")
+    code = "from ssnn.backends import open_backend; print(open_backend('jax').describe().threads)"
+    assert int(run_python(code, NPROC="abc")) >= 1
