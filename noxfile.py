@@ -1,21 +1,27 @@
 """The project's checks, each in an environment of its own: `pip install nox && nox`.
 
 Where nothing can be installed, `nox --no-venv` runs them with what is there. The tests find MNIST through
-SSNN_DATA_DIR; what SSNN_REQUIRE names (for instance mnist,jax) must run and may not skip.
+SSNN_DATA_DIR; what SSNN_REQUIRE names (for instance mnist,jax) must run and may not skip. Tests that are marked slow
+run only if it names slow too.
 """
 
 import os
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
 import nox
 
 REQUIRED = os.environ.get("SSNN_REQUIRE", "")
+SLOW = "" if "slow" in REQUIRED.split(",") else " and not slow"
 HAS_GPU = shutil.which("nvidia-smi") is not None
 
 nox.options.sessions = ["lint", "types", "tests", "tests_extras", *(["tests_torch"] if "torch" in REQUIRED else [])]
 nox.options.error_on_missing_interpreters = True
+if len(sys.argv) == 1:
+    names = ", ".join(nox.options.sessions)
+    print(f"{names}: each in an environment of its own, in all about ten minutes on two cores, most of it the tests")
 
 PACKAGES = {
     "numpy": ["-e", ".[test]"],
@@ -26,6 +32,7 @@ PACKAGES = {
     if HAS_GPU
     else ["-e", ".[sklearn,test]", "cupy-cuda12x", "scipy-openblas32"],
 }
+EXTRAS = ("estimator", "explain_browser", "explain_page", "front_door", "metrics", "onnx_export")
 NO_OTHER_LIBRARY = "not (cupy or jax or strict or torch)"
 
 
@@ -69,7 +76,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session, backend: str) -> None:
     """The tests of one backend; with NumPy all those that need no other library."""
     install(session, *PACKAGES[backend])
-    command = ["pytest", "-m", NO_OTHER_LIBRARY if backend == "numpy" else backend, *session.posargs]
+    command = ["pytest", "-m", (NO_OTHER_LIBRARY if backend == "numpy" else backend) + SLOW, *session.posargs]
     if backend == "cupy":
         command = on_cpu(session, command)
     session.run(*command)
@@ -81,14 +88,14 @@ def tests_extras(session: nox.Session) -> None:
 
     Those in a browser need a Chromium on the machine; those of CuPy and of PyTorch run in sessions of their own.
     """
-    install(session, "-e", ".[browser,jax,onnx,report,sklearn,strict,test]", "onnxruntime", "pandas")
+    install(session, "-e", ".[browser,jax,onnx,report,sklearn,strict,test,types]", "onnxruntime", "pandas")
     session.run(
         "pytest",
         "-m",
-        "not (cupy or torch)",
-        *(f"tests/test_{part}.py" for part in ("estimator", "evaluation", "explain_browser", "explain_page", "export")),
+        "not (cupy or torch)" + SLOW,
+        *(f"tests/test_{part}.py" for part in EXTRAS),
         *session.posargs,
-        env=requiring(session, "jinja2,matplotlib,onnx,onnxruntime,pandas,playwright,sklearn"),
+        env=requiring(session, "jinja2,matplotlib,mypy,onnx,onnxruntime,pandas,playwright,sklearn"),
     )
 
 
@@ -97,7 +104,7 @@ def tests_torch(session: nox.Session) -> None:
     """The tests of PyTorch: run only when asked for, because it is large; pinned, to get a build of known size."""
     install(session, "torch==2.13.0")
     install(session, "-e", ".[sklearn,torch,test]")
-    session.run("pytest", "-m", "torch", *session.posargs)
+    session.run("pytest", "-m", "torch" + SLOW, *session.posargs)
 
 
 @nox.session
@@ -107,7 +114,7 @@ def lowest(session: nox.Session) -> None:
     extras = project["optional-dependencies"]
     bounds = [*project["dependencies"], *extras["jax"], *extras["strict"], *extras["test"]]
     install(session, "-e", ".", *(bound.replace(">=", "==") for bound in bounds))
-    session.run("pytest", "-m", "not (cupy or torch)", *session.posargs)
+    session.run("pytest", "-m", "not (cupy or torch)" + SLOW, *session.posargs)
 
 
 @nox.session

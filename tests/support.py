@@ -25,6 +25,7 @@ REQUIRABLE = {
     "pandas",
     "playwright",
     "sklearn",
+    "slow",
     *backends.BUILT_IN,
 }
 REQUIRED = {name.strip() for name in os.environ.get("SSNN_REQUIRE", "").split(",")} - {""}

@@ -145,6 +145,7 @@ def test_a_size_that_does_not_fit_is_refused_before_anything_runs(capsys, monkey
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_with_130_and_leaves_no_process():
     """A terminal signals all processes; here the parent comes last, so that it cannot end the others before."""
     hear = "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"

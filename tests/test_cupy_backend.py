@@ -4,15 +4,20 @@ import types
 
 import numpy as np
 import pytest
-from support import import_or_skip
+from support import import_or_skip, open_or_skip, run_python
 
 from ssnn import backends
 from ssnn.backends.cupy import CupyBackend
+from ssnn.data import Samples
 from ssnn.errors import BackendError, UsageError
+from ssnn.initialization import initial_network
+from ssnn.standardize import fit_pixels
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training.batch import MAX_STANDARDIZED, batch_to_device
 
 
 def fake_cupy(gpus: int, cublas: bool = True) -> types.ModuleType:
-    """NumPy dressed as CuPy, with so many devices: it shows what our backend asks of CuPy, not what CuPy computes."""
+    """NumPy dressed as CuPy with this number of devices: shows what our backend asks of CuPy, not what CuPy computes."""
     device = []
 
     class Device:
@@ -136,3 +141,55 @@ def test_cupy_computes_on_the_chosen_device(two_gpus):
     total, device = used(backend.asarray(np.ones(2)))
     assert device == [1]
     assert backend.to_numpy(total).tolist() == [2, 2]
+
+
+@pytest.mark.cupy
+def test_the_transfer_holds_little_more_than_the_batch(random):
+    """Standardising kernel by kernel needs temporaries: of a block, and not of the whole batch."""
+    cupy = import_or_skip("cupy")
+    backend = open_or_skip("cupy")
+    m = 20 * MAX_STANDARDIZED
+    samples = Samples(random.integers(0, 256, (m, 40), np.uint8), np.ones(m, np.uint8))
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.total_bytes()
+    network = initial_network((40, 2, 1), 0)
+    batch = batch_to_device(backend, fit_pixels(samples.pixels), samples, network, Stopwatch())
+    assert batch.X.nbytes == 4 * 40 * m
+    assert pool.total_bytes() - before < 1.5 * batch.X.nbytes
+
+
+KERNELS = """
+from contextlib import contextmanager
+from cupy.cuda import compiler
+import ssnn
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training import trainer
+
+compiled, phases = set(), ["none"]
+compile_kernel = compiler._compile_module_with_cache
+
+def counted(*arguments, **options):
+    compiled.add(phases[-1])
+    return compile_kernel(*arguments, **options)
+
+class Watch(Stopwatch):
+    @contextmanager
+    def measure(self, phase):
+        phases.append(phase)
+        with super().measure(phase):
+            yield
+        phases.pop()
+
+digits, backend = ssnn.load_data("synthetic"), ssnn.open_backend("cupy")
+compiler._compile_module_with_cache, trainer.Stopwatch = counted, Watch
+ssnn.fit(digits, backend, ssnn.Settings(iterations=2))
+print(sorted(compiled))
+"""
+
+
+@pytest.mark.cupy
+def test_kernels_are_compiled_in_the_phase_that_says_so():
+    import_or_skip("cupy")
+    open_or_skip("cupy")
+    assert run_python(KERNELS) == "['compile']"

@@ -18,7 +18,7 @@ def distances_by_least_squares(others, images):
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_unlikeness_is_a_distance_over_the_99th_percentile_of_the_class(few_digits, name, dtype):
+def test_the_novelty_score_is_a_distance_over_the_99th_percentile_of_the_class(few_digits, name, dtype):
     backend = open_or_skip(name, dtype=dtype)
     train, test = few_digits.train, few_digits.test.pixels[:10]
     found = inference.novelty_scores(backend, fit_novelty(train.pixels, train.labels), test)

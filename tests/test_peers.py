@@ -262,7 +262,7 @@ def test_the_user_s_choice_of_a_keras_backend_is_left_alone(problems, monkeypatc
 @pytest.mark.torch
 def test_what_torch_cannot_compile_is_reported(problems, monkeypatch):
     problems.open(TorchPeer)
-    from torch._dynamo.exc import BackendCompilerFailed, FailOnRecompileLimitHit
+    from torch._dynamo.exc import BackendCompilerFailed
 
     def run(self, k):
         raise error
@@ -273,7 +273,4 @@ def test_what_torch_cannot_compile_is_reported(problems, monkeypatch):
     with pytest.raises(
         BackendError, match=r"cannot run here: No working C\+\+ compiler found; what would help: a C\+\+"
     ):
-        CompiledTorchPeer().run(1)
-    error = FailOnRecompileLimitHit()
-    with pytest.raises(BackendError, match="no more networks of other sizes in this process; what would help: a new"):
         CompiledTorchPeer().run(1)

@@ -122,7 +122,7 @@ def test_what_is_no_model_file_is_told(tmp_path):
 
 
 def forge(path, tensors=(), settings=(), data=(), without=()):
-    """Change a model file and give it the right checksum, as somebody would who means harm."""
+    """Change a model file and give it the right checksum, as an attacker would."""
     with safe_open(path, framework="numpy") as file:
         content = {name: file.get_tensor(name) for name in file.keys()} | dict(tensors)  # noqa: SIM118
         metadata = file.metadata()
@@ -229,7 +229,7 @@ def test_what_a_killed_process_left_behind_goes_in_time(path, model):
     path.chmod(0o640)
     save_model(replace(model, costs=(1.0,)), path)
     assert not old.exists()
-    assert young.exists()  # somebody may be writing it
+    assert young.exists()  # another process may be writing it
     assert ssnn.load_model(path).costs == (1.0,)
     assert path.stat().st_mode & 0o777 == 0o640
 

@@ -16,7 +16,7 @@ from ssnn.training.trainer import fit
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_every_backend_ends_where_numpy_float64_ends(mnist_digits, mnist_reference, name, dtype):
     backend = open_or_skip(name, dtype=dtype)
     result = fit(mnist_digits, backend)

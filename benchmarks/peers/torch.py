@@ -4,6 +4,8 @@ from typing import Any
 
 from benchmarks.peers.peer import Peer, Problem, unusable
 
+MAX_COMPILED = 64  # networks of different shapes or dtypes in one process
+
 
 class TorchPeer(Peer):
     """PyTorch's modules, autograd and optimizer."""
@@ -65,7 +67,6 @@ class CompiledTorchPeer(TorchPeer):
     """The same with forward and backward pass compiled."""
 
     name = "PyTorch, torch.compile"
-    dtypes = ("float32",)  # it compiles for a long time
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -75,13 +76,12 @@ class CompiledTorchPeer(TorchPeer):
         self.loss = torch.compile(self.loss, dynamic=False, fullgraph=True)
 
     def run(self, k: int) -> list[float]:
-        from torch._dynamo.exc import BackendCompilerFailed, FailOnRecompileLimitHit
+        import torch
+        from torch._dynamo.exc import BackendCompilerFailed
 
         try:
-            return super().run(k)
+            with torch._dynamo.config.patch(recompile_limit=MAX_COMPILED):
+                return super().run(k)
         except BackendCompilerFailed as error:
             reason = str(error.inner_exception).splitlines()[0]
             raise unusable(type(self), reason, "a C++ compiler, for instance g++") from error
-        except FailOnRecompileLimitHit as error:
-            reason = "PyTorch compiles no more networks of other sizes in this process"
-            raise unusable(type(self), reason, "a new process") from error

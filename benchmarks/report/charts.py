@@ -163,7 +163,7 @@ def _label_ends(axes: Any, ends: Sequence[tuple[tuple[float, float], str, str, b
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move ascending heights as little as possible so that neighbours are a gap apart and none is above 1.
+    """Move ascending heights as little as possible so that no gap is smaller than `gap` and none is above 1.
 
     Isotonic regression of the heights less the gaps below them: heights that would overlap share their mean.
     """

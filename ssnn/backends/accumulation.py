@@ -35,8 +35,8 @@ class Accumulation:
     thread_config : callable
         Gives the context in which each of these threads computes: settings of the library that hold in one thread.
     raw_pixels : bool
-        Whether the device keeps the samples as they are and each iteration standardises the microbatch that it uses;
-        otherwise the device keeps standardised samples.
+        Whether the device keeps the samples as they are and each iteration standardises the microbatch that it uses.
+        Otherwise it keeps standardised samples, which are written into one array: the library's must be writable.
     """
 
     microbatch_size: int

@@ -153,7 +153,7 @@ class Backend(ABC):
         is_stack : bool
             Whether the network is a stack of networks, whose leading axes those of several microbatches would meet.
         """
-        return Accumulation(microbatch_size=samples)
+        return Accumulation(microbatch_size=samples, raw_pixels=True)  # least memory, and no array is written to
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         """Make k iterations of gradient descent ready to run with no host synchronisation.

@@ -103,6 +103,11 @@ class CupyBackend(Backend):
     def program(self, function: Callable[..., Any]) -> Program:
         return CupyProgram(function, self.library_config)
 
+    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+        # One microbatch, for one product that fills the device; standardised once, since kernel by kernel it would
+        # move more bytes in each iteration than the float pixels have.
+        return Accumulation(samples)
+
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         iterations = super().loop(gradients, update, k, accumulation).function
         one = super().loop(gradients, update, 1, accumulation).function

@@ -59,7 +59,7 @@ def add_data(parser: Parser) -> None:
 
 
 def load_data(options: Namespace, digits: tuple[int, int] = (0, 1), bar: bool = False) -> Dataset:
-    """The digits that the arguments ask for; where MNIST was hoped for and not found, that is told."""
+    """The digits that the arguments ask for; says so where they are drawn because MNIST was not found."""
     loaded = data.load_data(options.data, options.data_dir or None, digits, progressbar=bar)
     if options.data == "auto" and loaded.name == "synthetic":
         print(f"synthetic digits: {loaded.origin}", file=sys.stderr)

@@ -29,7 +29,7 @@ class Main(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, told like all others."""
+    """An argument parser whose errors are one line, reported like all others."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -42,8 +42,8 @@ class Parser(argparse.ArgumentParser):
 def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main]:
     """Make a function of the arguments a program that returns its exit code.
 
-    The function may return an exit code of its own. Mistakes that can be foreseen are told in one line; anything
-    else is a bug, and its traceback is wanted.
+    The function may return an exit code of its own. Predictable mistakes are reported in one line; anything else is
+    a bug, and its traceback is wanted.
     """
 
     def decorate(function: Callable[[Sequence[str]], int | None]) -> Main:
@@ -63,7 +63,7 @@ def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main
                 return _fail(f"\n{name}", "interrupted", SIGNALLED + signal.SIGINT)
             except OSError as error:  # nothing else is read or written that has no error of its own
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it is lost
-                gone = isinstance(error, BrokenPipeError)  # whoever read our output, and needs no message
+                gone = isinstance(error, BrokenPipeError)  # the reader of our output, which needs no message
                 return 1 if gone else _fail(name, f"error: output cannot be written ({error.strerror})", 1)
 
         main.__doc__ = function.__doc__
@@ -84,7 +84,7 @@ def exit_process(exit_code: int) -> NoReturn:
 
 @contextmanager
 def _streams() -> Iterator[None]:
-    """Let nobody trip over standard streams that are closed."""
+    """Replace standard streams that are closed, so that no print fails."""
     with open(os.devnull, "w") as nowhere:
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
         for stream in (sys.stdout, sys.stderr):

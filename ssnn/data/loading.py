@@ -61,12 +61,12 @@ def load_data(
 
 
 def with_samples(digits: Dataset, samples: int) -> Dataset:
-    """The same digits with so many training images: the first ones, or drawn ones where there are not as many.
+    """The same digits with this number of training images: the first ones, or drawn ones where there are too few.
 
     Raises
     ------
     DataError
-        If more are asked for than there are, and the digits are not 0 and 1.
+        If there are too few, and the digits are not 0 and 1.
     """
     if samples <= len(digits.train):
         train = Samples(digits.train.pixels[:samples], digits.train.labels[:samples])

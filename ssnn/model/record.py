@@ -7,7 +7,7 @@ from ssnn.model.metrics import Evaluation
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What was learnt from: see `ssnn.data.Dataset` for name, origin and digits.
+    """What a network was trained on: see `ssnn.data.Dataset` for name, origin and digits.
 
     Attributes
     ----------
@@ -18,7 +18,7 @@ class DataSummary:
     constant_features : int
         How many pixels never vary in training, dropped or kept.
     sha256 : str
-        Of the training images and their classes: whoever continues a run needs the same.
+        Of the training images and their classes; to continue a run takes the same ones.
     """
 
     name: str

@@ -14,7 +14,7 @@ from typing import Any
 from ssnn.errors import SsnnError, UsageError
 
 TEMPORARY = ".ssnn-part-"
-ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
+ABANDONED_SECONDS = 3600  # after which a temporary file is taken for the remains of a killed program
 
 
 def check_writable(path: str) -> None:
@@ -87,7 +87,7 @@ def write_text(path: str, text: str) -> None:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Callable[[bytes], None]]:
-    """Yield what writes to a file, bit by bit.
+    """Write a file atomically: yield a function that writes bytes to it.
 
     The content goes to a temporary file in the same folder, which takes the name once the block has ended and
     the disk has all of it. Devices and pipes are written to directly.
@@ -142,7 +142,7 @@ def _is_special(target: Path) -> bool:
 
 
 def _temporary(target: Path) -> Path:
-    """A name in the same folder that nobody has."""
+    """An unused name in the same folder."""
     return target.with_name(f"{TEMPORARY}{token_hex(8)}")
 
 
@@ -150,7 +150,7 @@ def _remove_abandoned(folder: Path) -> None:
     """Remove the temporary files of programs that were killed while they wrote."""
     for path in folder.glob(f"{TEMPORARY}*"):
         with suppress(OSError):  # another program may be faster
-            if time.time() - path.stat().st_mtime > ABANDONED:
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 path.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both end a program alike, and a program may finish what it is at before it goes."""
+"""Ctrl-C and SIGTERM: both end a program alike, and a program may finish its step first."""
 
 import os
 import signal
@@ -11,16 +11,16 @@ from types import FrameType
 from typing import Any, NoReturn
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-REPEAT = 1.0  # seconds within which the same wish comes twice, from a person's shell and its process group
+REPEAT_SECONDS = 1.0  # within which one Ctrl-C may arrive twice, from the shell and from its process group
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has come: what Ctrl-C is to the person at the keyboard, this is to the machine."""
+    """SIGTERM was received, which ends a program as Ctrl-C does."""
 
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM, so that whatever cleans up after Ctrl-C does so here too."""
+    """Raise `Terminated` on SIGTERM, so that what cleans up after Ctrl-C does so here too."""
 
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated
@@ -31,12 +31,12 @@ def sigterm_raises() -> Iterator[None]:
 
 @contextmanager
 def defer_first_signal(message: str) -> Iterator[Callable[[], int | None]]:
-    """Note the first Ctrl-C, SIGTERM or SIGHUP, and tell the user; one that comes later has its usual effect.
+    """Defer the first Ctrl-C, SIGTERM or SIGHUP and print the message; a later one has its usual effect.
 
     Yields
     ------
     callable
-        Gives the number of the signal that was noted, or None.
+        Returns the number of the deferred signal, or None.
     """
     noted: list[int] = []
     since = 0.0
@@ -44,7 +44,7 @@ def defer_first_signal(message: str) -> Iterator[Callable[[], int | None]]:
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal since
         if noted:
-            if time.monotonic() - since > REPEAT:
+            if time.monotonic() - since > REPEAT_SECONDS:
                 signal.signal(number, before[signal.Signals(number)])
                 signal.raise_signal(number)
             return

@@ -1,4 +1,4 @@
-"""Where the time of a run goes."""
+"""Where the time of a run goes, phase by phase."""
 
 import time
 from collections import defaultdict
@@ -7,18 +7,18 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Seconds by what they were spent on. Whoever measures a device waits for it before a measurement ends."""
+    """Seconds by phase. Callers must synchronize the device before a phase ends."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._started = time.perf_counter()
 
     @contextmanager
-    def measure(self, what: str) -> Iterator[None]:
-        """Add the time that this block takes to `seconds[what]`."""
+    def measure(self, phase: str) -> Iterator[None]:
+        """Add the time of this block to `seconds[phase]`."""
         started = time.perf_counter()
         yield
-        self.seconds[what] += time.perf_counter() - started
+        self.seconds[phase] += time.perf_counter() - started
 
     def total(self) -> float:
         """Seconds since this stopwatch was made, measured or not."""

@@ -1,0 +1,42 @@
+"""The one door to the commands, and its alias."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssnn.__main__ import COMMANDS
+
+RUN = ["--data", "synthetic", "--iterations", "2", "--quiet"]
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=os.environ)
+
+
+def test_every_command_is_a_file_and_every_file_a_command():
+    shared = {"__init__", "arguments", "program", "report"}
+    files = {path.stem for path in (Path(__file__).parents[1] / "ssnn" / "cli").glob("*.py")}
+    assert files - shared == set(COMMANDS)
+
+
+@pytest.mark.parametrize("door", [["-m", "ssnn", "train"], ["-m", "ssnn.train"], ["-OO", "-m", "ssnn", "train"]])
+def test_train_is_behind_every_door_also_without_docstrings(door):
+    done = run(*door, *RUN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "test:     " in done.stdout
+
+
+@pytest.mark.parametrize("door", [["-m", "ssnn"], ["-OO", "-m", "ssnn"]])
+def test_help_shows_every_command(door):
+    done = run(*door, "--help")
+    assert done.returncode == 0
+    assert all(f"{name}: {purpose}" in " ".join(done.stdout.split()) for name, purpose in COMMANDS.items())
+
+
+def test_an_unknown_command_is_one_line():
+    done = run("-m", "ssnn", "learn")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert done.stderr.startswith("ssnn: error: argument command: invalid choice: 'learn'")
