@@ -17,7 +17,7 @@ from ssnn.training.batch import MAX_STANDARDIZED, batch_to_device
 
 
 def fake_cupy(gpus: int, cublas: bool = True) -> types.ModuleType:
-    """NumPy dressed as CuPy with this number of devices: shows what our backend asks of CuPy, not what CuPy computes."""
+    """NumPy dressed as CuPy with this number of devices: it shows what our backend asks of CuPy, not its numbers."""
     device = []
 
     class Device:

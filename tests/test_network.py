@@ -1,9 +1,11 @@
+import doctest
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from support import BACKENDS, import_or_skip, open_or_skip, step
 
+from ssnn import network as network_module
 from ssnn.agreement import disagreement, tolerance
 from ssnn.network import Layer, cost, forward, gradients, logistic
 
@@ -40,6 +42,12 @@ def article_step(network, X, Y, learning_rate):
         Layer(W1 - learning_rate * dW1, b1 - learning_rate * db1),
         Layer(W2 - learning_rate * dW2, b2 - learning_rate * db2),
     ), J
+
+
+def test_the_example_in_its_docstring_runs():
+    failed, attempted = doctest.testmod(network_module)
+    assert attempted > 5
+    assert failed == 0
 
 
 def test_step_is_the_article_s(random, samples):
