@@ -126,7 +126,8 @@ def benchmarks(session: nox.Session) -> None:
     install(session, "torch==2.13.0")
     install(session, "-e", ".[jax,strict,peers,report,test]")
     required = requiring(session, "keras,matplotlib,optax,sklearn")
-    session.run("pytest", "tests/test_peers.py", "tests/test_report.py", env=required)
+    tests = [f"tests/test_{part}.py" for part in ("limits", "peers", "programs", "report")]
+    session.run("pytest", *tests, env=required)
     result = Path(session.create_tmp(), "result.json")
     session.run("pytest", "--benchmark-only", f"--benchmark-json={result}", *session.posargs)
     page = Path(session.create_tmp(), "page")

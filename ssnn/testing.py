@@ -7,6 +7,7 @@ In a test suite, `pytest.mark.parametrize("check", ssnn.testing.CHECKS)` shows e
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from ssnn.agreement import disagreement, tolerance
-from ssnn.backends import DTYPES, Accumulation, Backend, Description, Options
+from ssnn.backends import DTYPES, Backend, Description, Options
 from ssnn.data import Samples
 from ssnn.errors import TrainingError
 from ssnn.initialization import initial_network
@@ -116,15 +117,17 @@ def check_iterations(backend: Backend) -> None:
     def count(network: Tree, X: Array, Y: Array, sample_weight: Array) -> tuple[Tree, Array]:
         xp = array_namespace(X)
         weighted = xp.sum(X * sample_weight, axis=(-2, -1), keepdims=True)
-        return ((weighted,),), xp.sum(X, axis=(-2, -1)) + network[0][0][0, 0]
+        return ((weighted,),), xp.sum(X, axis=(-2, -1)) + xp.sum(sample_weight, axis=(-2, -1)) * network[0][0][0, 0]
 
     def add(network: Tree, gradient: Tree, learning_rate: float | Array) -> Tree:
         return ((network[0][0] + gradient[0][0] * learning_rate,),)
 
-    X = np.arange(3.0)[:, None, None] * np.ones((3, 2, 8))  # three microbatches of 2 features, 8 samples
-    network, *batch = backend.to_device((((np.ones((1, 1)),),), X, X[:, :1], X[:, :1] * 0 + 0.125))
-    found = backend.accumulation(24, 2)
-    accumulation = Accumulation(8, found.per_call, found.threads, found.thread_config, found.raw_pixels)
+    accumulation = replace(backend.accumulation(24, 2), microbatch_size=8)
+    number = np.arange(float(accumulation.count(24)))[:, None, None]
+    X = number * (number < 3) * np.ones((2, 8))  # three microbatches of 2 features, 8 samples; the others are padding
+    sample_weight = (number < 3) * np.full((1, 8), 1 / 8)
+    network = backend.to_device(((np.ones((1, 1)),),))
+    batch = backend.shard((X, X[:, :1], sample_weight))
     ((end,),), costs = backend.to_host(backend.loop(count, add, 4, accumulation)(network, *batch, 10.0))
     _require(end.tolist() == [[1 + 4 * 10 * 6]], f"4 iterations over 3 microbatches counted {end.tolist()}")
     _require(costs.tolist() == [51, 231, 411, 591], f"the costs of 4 iterations are {costs.tolist()}")

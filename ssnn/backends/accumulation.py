@@ -37,6 +37,8 @@ class Accumulation:
     raw_pixels : bool
         Whether the device keeps the samples as they are and each iteration standardises the microbatch that it uses.
         Otherwise it keeps standardised samples, which are written into one array: the library's must be writable.
+    devices : int
+        That share the microbatches, the number of which is a multiple of this.
     """
 
     microbatch_size: int
@@ -44,6 +46,11 @@ class Accumulation:
     threads: int = 1
     thread_config: Callable[[], AbstractContextManager[None]] = nullcontext
     raw_pixels: bool = False
+    devices: int = 1
+
+    def count(self, samples: int) -> int:
+        """How many microbatches a batch has, padding included."""
+        return ceil(samples / self.microbatch_size / self.devices) * self.devices
 
 
 def even_size(samples: int, largest: int, multiple: int = 1) -> int:

@@ -120,7 +120,11 @@ class Backend(ABC):
 
     def to_device(self, tree: Tree) -> Tree:
         """Bring a tree of NumPy arrays to the device, floating-point numbers in the dtype of the backend."""
-        return tree_map(lambda a: self.asarray(a.astype(self.dtype) if a.dtype.kind == "f" else a), tree)
+        return tree_map(lambda a: self.asarray(self._in_dtype(a)), tree)
+
+    def shard(self, tree: Tree) -> Tree:
+        """Bring microbatches, trees of NumPy arrays (p, ...), to the devices that share them; by default to one."""
+        return self.to_device(tree)
 
     def to_host(self, tree: Tree) -> Tree:
         """Bring a tree of arrays back as NumPy arrays, once they are computed."""
@@ -185,6 +189,9 @@ class Backend(ABC):
             return network, array_namespace(cost).stack(costs)
 
         return Program(iterations, self.library_config)
+
+    def _in_dtype(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return array.astype(self.dtype) if array.dtype.kind == "f" else array
 
     def _choose(self, wanted: str | None, availability: Availability) -> str:
         """The device that a person means by "cpu", "gpu", "cuda:1" or nothing at all."""

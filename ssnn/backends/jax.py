@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from ssnn.typing import Array, Gradients, Tree, Update
 
 MAX_MICROBATCH = 1600  # samples in a microbatch on the CPU: what is computed from it is still in the cache when used
 POLL_SHARE = 0.01  # of the time waited so far: how long to sleep before looking again
+AXIS = "shard"  # the name of the mesh's only axis
+DEVICES_FLAG = "xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
 
 
@@ -35,8 +37,36 @@ class JaxProgram(Program):
             self.function.lower(*arguments).compile()
 
 
+class JaxMeshProgram(JaxProgram):
+    """Iterations on several devices, each with a copy of the network; what comes out is on the first device."""
+
+    def __init__(self, function: Any, config: Callable[[], AbstractContextManager[None]], mesh: Any) -> None:
+        super().__init__(function, config)
+        self._mesh = mesh
+
+    def compile(self, *arguments: Any) -> None:
+        super().compile(*self._replicated(*arguments))
+
+    def __call__(self, *arguments: Any) -> Any:
+        import jax
+
+        outputs = super().__call__(*self._replicated(*arguments))
+        return jax.device_put(outputs, self._mesh.devices[0])
+
+    def _replicated(self, network: Tree, X: Array, Y: Array, sample_weight: Array, learning_rate: Any) -> Any:
+        import jax
+
+        everywhere = jax.NamedSharding(self._mesh, jax.P())
+        network, learning_rate = jax.device_put((network, learning_rate), everywhere)
+        return network, X, Y, sample_weight, learning_rate
+
+
 class JaxBackend(Backend):
-    """JAX. Neither 64-bit numbers nor the precision of products is switched outside our own calls."""
+    """JAX. Neither 64-bit numbers nor the precision of products is switched outside our own calls.
+
+    All cores of the CPU are devices, and so are all GPUs unless one is chosen: they share the microbatches, and add up
+    their gradients once per iteration.
+    """
 
     name = "jax"
     library = "jax"
@@ -47,7 +77,9 @@ class JaxBackend(Backend):
             if "jax" in sys.modules:
                 raise BackendError("jax takes its threads once, and has been imported already: use a new process")
             os.environ[THREADS_VARIABLE] = str(options.threads)
+        _make_cores_devices(options.threads)
         super().__init__(options)
+        self._mesh = self._make_mesh(options.device)
 
     @classmethod
     def install_command(cls) -> str:
@@ -80,10 +112,14 @@ class JaxBackend(Backend):
         return np.asarray(array)
 
     def describe(self) -> Description:
-        if self.device != "cpu":
-            return replace(super().describe(), device=f"{self.device} ({self._jax_device().device_kind})")
         threads = os.environ.get(THREADS_VARIABLE, "")
-        return replace(super().describe(), threads=int(threads) if threads.isdecimal() else _schedulable_cpus())
+        if self.device == "cpu":
+            device, count = "cpu", int(threads) if threads.isdecimal() else _cores()
+        else:
+            device, count = f"{self.device} ({self._jax_device().device_kind})", None
+        if self._mesh.size > 1:
+            device = f"{device}, {self._mesh.size} devices"
+        return replace(super().describe(), device=device, threads=count)
 
     def synchronize(self, tree: Tree) -> None:
         import jax
@@ -116,12 +152,25 @@ class JaxBackend(Backend):
 
         return JaxProgram(jax.jit(function), self.library_config)
 
+    def shard(self, tree: Tree) -> Tree:
+        import jax
+
+        if self._mesh.size == 1:
+            return self.to_device(tree)
+        sharding = jax.NamedSharding(self._mesh, jax.P(AXIS))
+        with self.library_config():
+            return jax.tree.map(lambda a: jax.device_put(self._in_dtype(a), sharding), tree)
+
     def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
-        size = even_size(samples, MAX_MICROBATCH) if self.device == "cpu" else samples
-        return Accumulation(size, raw_pixels=True)  # standardised on the way into the product, for nothing
+        devices = self._mesh.size
+        largest = MAX_MICROBATCH if self.device == "cpu" else samples
+        # Raw pixels are standardised on the way into the product, which costs nothing.
+        return Accumulation(even_size(samples, largest, devices), raw_pixels=True, devices=devices)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         import jax
+
+        mesh = self._mesh
 
         def iterations(
             network: Tree, X: Array, Y: Array, sample_weight: Array, learning_rate: float | Array
@@ -132,19 +181,36 @@ class JaxBackend(Backend):
 
                 first = X[0, ...], Y[0, ...], sample_weight[0, ...]
                 zero = jax.tree.map(jax.numpy.zeros_like, jax.eval_shape(gradients, network, *first))
-                (gradient, cost), _ = jax.lax.scan(add, zero, (X, Y, sample_weight))
+                total, _ = jax.lax.scan(add, zero, (X, Y, sample_weight))
+                gradient, cost = jax.lax.psum(total, AXIS) if mesh.size > 1 else total
                 return update(network, gradient, learning_rate), cost
 
             trained: tuple[Tree, Array] = jax.lax.scan(iteration, network, length=k)
             return trained
 
-        return self.program(iterations)
+        if mesh.size == 1:
+            return self.program(iterations)
+        shards, copies = jax.P(AXIS), jax.P()
+        on_mesh = jax.shard_map(
+            iterations, mesh=mesh, in_specs=(copies, shards, shards, shards, copies), out_specs=copies, check_vma=False
+        )
+        return JaxMeshProgram(jax.jit(on_mesh), self.library_config, mesh)
 
-    def _jax_device(self) -> Any:
+    def _make_mesh(self, wanted: str | None) -> Any:
+        """The devices that share a batch: all cores, all GPUs, or the one GPU that was named."""
         import jax
 
+        kind, _, _ = self.device.partition(":")
+        devices = _devices(kind)
+        if kind == "cpu":
+            devices = devices[: min(self.threads or _cores(), _cores())]
+        elif wanted is not None and ":" in wanted:
+            devices = [self._jax_device()]
+        return jax.sharding.Mesh(np.array(devices), (AXIS,))
+
+    def _jax_device(self) -> Any:
         kind, _, index = self.device.partition(":")
-        return jax.devices(kind)[int(index or 0)]
+        return _devices(kind)[int(index or 0)]
 
 
 def _devices(kind: str) -> list[Any]:
@@ -156,5 +222,21 @@ def _devices(kind: str) -> list[Any]:
         return []
 
 
-def _schedulable_cpus() -> int | None:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+def _make_cores_devices(threads: int | None) -> None:
+    """Let JAX take each core for a device, where it has not started and no number of devices was set.
+
+    Else it hands each small product to its threads and back, which takes longer than the product.
+    """
+    try:
+        import jax
+    except ImportError:  # of which `probe` makes an error
+        return
+    if jax.config.jax_num_cpu_devices != -1 or DEVICES_FLAG in os.environ.get("XLA_FLAGS", ""):
+        return
+    with suppress(RuntimeError):  # it has started
+        jax.config.update("jax_num_cpu_devices", min(threads or _cores(), _cores()))
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -64,15 +63,15 @@ def batch_to_device(
     weights = max(w.shape[-2] * w.shape[-1] for w in W)
     accumulation = backend.accumulation(len(samples), weights, is_stack=W[0].ndim > 2)
     size = accumulation.microbatch_size
-    count = ceil(len(samples) / size)
+    count = accumulation.count(len(samples))
     with watch.measure("transfer"):
         features, mean, std = backend.to_device(standardization.arrays)
         classes = fill_up(samples.labels.astype(np.float64), count * size)
         weight = fill_up(np.full(len(samples), 1 / len(samples)), count * size)
-        Y, sample_weight = backend.to_device(tuple(row.reshape(count, 1, size) for row in (classes, weight)))
+        Y, sample_weight = backend.shard(tuple(row.reshape(count, 1, size) for row in (classes, weight)))
     if accumulation.raw_pixels:
         with watch.measure("transfer"):
-            X = backend.asarray(_raw(samples.pixels, standardization.features, count, size))
+            X = backend.shard(_raw(samples.pixels, standardization.features, count, size))
             backend.synchronize((X, Y, sample_weight))
         return Batch(X, Y, sample_weight, accumulation, lambda X: standardize(X, mean, std))
     X = _standardized(backend, samples.pixels, (features, mean, std), count, size, watch)
@@ -84,8 +83,8 @@ def batch_to_device(
 def _raw(pixels: npt.NDArray[Any], features: npt.NDArray[np.intp], count: int, size: int) -> npt.NDArray[Any]:
     """Raw pixels (m, n0) as microbatches (count, n, size), padded with zeros."""
     X = np.zeros((count, len(features), size), pixels.dtype)
-    for index in range(count):
-        rows = pixels[index * size : (index + 1) * size]
+    for index, start in enumerate(range(0, len(pixels), size)):
+        rows = pixels[start : start + size]
         X[index, :, : len(rows)] = select(rows, features)
     return X
 

@@ -6,27 +6,24 @@ Nothing is printed here. A caller that wants to show progress, or to save what h
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from ssnn.backends import Backend, open_backend
 from ssnn.data import Dataset
 from ssnn.errors import UsageError
 from ssnn.initialization import initial_network
-from ssnn.model.metrics import Evaluation, evaluate
+from ssnn.model.inference import logits
+from ssnn.model.metrics import evaluate
 from ssnn.model.model import Model, TrainedModel
 from ssnn.model.novelty import fit_novelty
 from ssnn.model.record import DataSummary, Run, Seconds
-from ssnn.network import Network, forward
+from ssnn.network import Network
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import Batch, batch_to_device
+from ssnn.training.batch import batch_to_device
 from ssnn.training.loop import Loop
 from ssnn.training.progress import ProgressReport, boundaries, progress_of
 from ssnn.training.resume import check_continues
 from ssnn.tree import tree_map
-from ssnn.typing import Array
 
 
 def fit(
@@ -86,9 +83,10 @@ def fit(
     batch = batch_to_device(backend, begun.standardization, digits.train, begun.network, watch)
     loop = Loop(backend, batch, settings.learning_rate, watch)
     trained = _train(begun, loop, backend, watch, callbacks)
-    test_batch = batch_to_device(backend, trained.standardization, digits.test, trained.network, watch)
-    train = _judge(backend, trained.network, batch, digits.train.labels, watch)
-    test = _judge(backend, trained.network, test_batch, digits.test.labels, watch)
+    train, test = (
+        evaluate(logits(backend, trained.network, trained.standardization, part.pixels), part.labels)
+        for part in (digits.train, digits.test)
+    )
     run = Run(len(trained.costs) - len(begun.costs), train, test, _seconds(digits, watch))
     return TrainedModel(**{field.name: getattr(trained, field.name) for field in fields(Model)}, run=run)
 
@@ -158,22 +156,6 @@ def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbac
         if callbacks.stopping is not None and callbacks.stopping(costs):
             break
     return model(network)
-
-
-def _judge(
-    backend: Backend, network: Network, batch: Batch, labels: npt.NDArray[np.uint8], watch: Stopwatch
-) -> Evaluation:
-    """Judge a network by a batch; the padding of the last microbatch has no label."""
-
-    def logits(network: Network, X: Array) -> Array:
-        _, Z = forward(network, batch.inputs(X))
-        return Z[0, :]
-
-    program, on_device = backend.program(logits), backend.to_device(network)
-    with watch.measure("compile"):
-        program.compile(on_device, batch.X[0, ...])
-    found = [backend.to_numpy(program(on_device, batch.X[i, ...])) for i in range(batch.X.shape[0])]
-    return evaluate(np.concatenate(found)[: len(labels)], labels)
 
 
 def _summary(digits: Dataset, sha256: str, standardization: Standardization) -> DataSummary:
