@@ -15,6 +15,8 @@ import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from ssnn.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ssnn.backends import available_backends as available_backends
     from ssnn.backends import open_backend as open_backend
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from ssnn.model.serialization import save_model as save_model
     from ssnn.settings import Settings as Settings
     from ssnn.training.trainer import fit as fit
-
-__version__ = "0.1.0"
 
 _PLACES = {
     "load_data": "ssnn.data:load_data",

@@ -1,7 +1,8 @@
 """The network: forward pass, cost, gradients by back-propagation, and one step of gradient descent.
 
 Every function is pure and uses only the Python Array API standard, so the same lines run on NumPy, CuPy, JAX and
-PyTorch: the arrays that come in decide. The notation is the article's:
+PyTorch: the arrays that come in decide. The notation is that of "Building an image-recognition neural network from
+scratch" (orczhou.com, 2024):
 
     X  (n_0, m)        m samples of n_0 features, one per column
     Y  (1, m)          their classes, 0 or 1
@@ -13,6 +14,7 @@ PyTorch: the arrays that come in decide. The notation is the article's:
 The last layer has one neuron and no ReLU; its Z is the logit, and σ(Z) is the probability of class 1.
 
     >>> import numpy as np
+    >>> from ssnn.network import Layer, forward, gradients, update
     >>> X = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
     >>> Y = np.array([[0.0, 1.0, 1.0, 0.0]])  # exclusive or
     >>> random = np.random.default_rng(0)
@@ -26,6 +28,8 @@ The last layer has one neuron and no ReLU; its Z is the logit, and σ(Z) is the 
     >>> _, Z = forward(network, X)
     >>> (Z > 0).astype(int)
     array([[0, 1, 1, 0]])
+    >>> bool(J < 0.1)
+    True
 
 Notes
 -----
@@ -89,7 +93,13 @@ def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
 
 
 def cost(Z: Array, Y: Array, sample_weight: float | Array) -> Array:
-    """Cross-entropy of the logits, in nats: J = -Σ sample_weight · [Y log σ(Z) + (1 - Y) log(1 - σ(Z))]."""
+    """Cross-entropy of the logits, in nats: J = -Σ sample_weight · [Y log σ(Z) + (1 - Y) log(1 - σ(Z))].
+
+    Returns
+    -------
+    array ()
+        One cost; (...) for a stack.
+    """
     _check_samples(Z, Y, sample_weight)
     xp = array_namespace(Z)
     # -log σ(Z) = log(1 + exp(-Z)) = logaddexp(0, -Z): neither overflows nor takes log(0).
@@ -110,12 +120,12 @@ def gradients(network: Network, X: Array, Y: Array, sample_weight: float | Array
     A, Z = forward(network, X)
     J = cost(Z, Y, sample_weight)
     xp = array_namespace(Z)
-    dZ = sample_weight * (logistic(Z) - Y)
+    dZ = sample_weight * (logistic(Z) - Y)  # the derivative of the logarithm cancels that of σ
     gradient = []
     for k in reversed(range(len(network))):
         gradient.append(Layer(W=dZ @ A[k].mT, b=xp.sum(dZ, axis=-1, keepdims=True)))
         if k > 0:
-            dZ = (network[k].W.mT @ dZ) * relu_derivative(A[k])
+            dZ = (network[k].W.mT @ dZ) * relu_derivative(A[k])  # back through W, then through the ReLU
     return tuple(reversed(gradient)), J
 
 
@@ -164,10 +174,10 @@ def _check_samples(Z: Array, Y: Array, sample_weight: float | Array) -> None:
 
 
 def _check_gradient(network: Network, gradient: Network, learning_rate: float | Array) -> None:
-    for layer, derivative in zip(network, gradient, strict=True):
-        if layer.W.shape != derivative.W.shape:
-            raise ValueError(f"gradient dW {tuple(derivative.W.shape)} does not fit W {tuple(layer.W.shape)}")
-    wanted = (*network[0].W.shape[:-2], 1, 1)
+    wanted, found = ([[tuple(p.shape) for p in layer] for layer in layers] for layers in (network, gradient))
+    if not network or wanted != found:
+        raise ValueError(f"a gradient of shapes {found} does not fit a network of shapes {wanted}")
+    one_each = (*network[0].W.shape[:-2], 1, 1)
     shape = tuple(getattr(learning_rate, "shape", ()))
-    if shape not in ((), wanted):
-        raise ValueError(f"learning_rate {shape} does not fit: a number or an array {wanted}")
+    if shape not in ((), one_each):
+        raise ValueError(f"learning_rate {shape} does not fit: a number or an array {one_each}")

@@ -7,7 +7,7 @@ from support import BACKENDS, import_or_skip, open_or_skip, step
 
 from ssnn import network as network_module
 from ssnn.agreement import disagreement, tolerance
-from ssnn.network import Layer, cost, forward, gradients, logistic
+from ssnn.network import Layer, cost, forward, gradients, logistic, update
 
 SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
 M = 20
@@ -189,3 +189,21 @@ def test_shapes_that_do_not_fit_are_refused_by_name(change, shapes):
 def test_a_network_needs_a_layer():
     with pytest.raises(ValueError, match="at least one layer"):
         forward((), np.ones((5, M)))
+
+
+@pytest.mark.parametrize(
+    ("gradient", "shapes"),
+    [
+        ((Layer(np.ones((4, 5)), np.ones((1, 5))), Layer(np.ones((1, 4)), np.ones((1, 1)))), "(1, 5)"),
+        ((Layer(np.ones((4, 5)), np.ones((4, 1))),), "[[(4, 5), (4, 1)]]"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_is_refused_by_its_shapes(random, gradient, shapes):
+    with pytest.raises(ValueError, match=r"a gradient of shapes .* does not fit a network of shapes") as error:
+        update(random_network(random, (5, 4, 1)), gradient, 0.5)
+    assert shapes in str(error.value)
+
+
+def test_a_network_without_layers_cannot_be_updated():
+    with pytest.raises(ValueError, match="does not fit a network of shapes"):
+        update((), (), 1.0)

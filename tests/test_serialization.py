@@ -146,10 +146,10 @@ def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
         ({"tensors": {"b2": np.full((1, 1), np.nan, np.float32)}}, "b2 holds numbers that are not finite"),
         ({"tensors": {"b2": np.zeros((1, 1))}}, "b2 is float64 (1, 1), not float32 (1, 1)"),
         ({"tensors": {"W1": np.zeros((2, 5), np.int8)}}, "W1 is of int8"),
-        ({"tensors": {"W3": np.zeros((1, 1), np.float32)}}, "tensors that belong to no model of ours"),
+        ({"tensors": {"W3": np.zeros((1, 1), np.float32)}}, "unexpected tensors"),
         ({"tensors": {"features": np.array([0, 10**15])}}, "features are not ascending numbers of its 784 pixels"),
         ({"tensors": {"features": np.array([5, 5])}}, "features are not ascending numbers of its 784 pixels"),
-        ({"tensors": {"familiar_limit": np.zeros(2, np.float32)}}, "what is divided by is not positive"),
+        ({"tensors": {"familiar_limit": np.zeros(2, np.float32)}}, "std and novelty limits must be positive"),
         ({"tensors": {"costs": np.zeros(4)}}, "4 costs of 3 iterations"),
         ({"without": ["W2"]}, "W2 is missing"),
         ({"without": ["data"]}, "data is missing"),
@@ -159,7 +159,7 @@ def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
         ({"settings": {"learning_rate": "high"}}, "learning_rate of Settings is 'high'"),
         ({"settings": {"learning_rate": 10**400}}, f"learning rate {10**400}: a positive, finite number is needed"),
         ({"settings": {"seed": -1}}, "seed -1: it must lie in 0 … 4294967295"),
-        ({"settings": {"surprise": 1}}, "the names in Settings are not those that it has"),
+        ({"settings": {"surprise": 1}}, "missing or unexpected fields in Settings"),
         ({"data": {"train": -5}}, "its record of the data does not fit its standardisation"),
         ({"tensors": {"n_constant": np.array([-3])}}, "its record of the data does not fit its standardisation"),
         ({"tensors": {"familiar_mean": np.zeros((2, 785), np.float32)}}, "familiar_mean is float32 (2, 785), not"),
@@ -177,7 +177,7 @@ def test_a_forged_file_is_refused(path, changes, message):
 
 def test_numbers_that_float32_cannot_hold_are_refused(path, model, few_digits):
     forge(path, tensors={"std": np.full_like(model.standardization.std, 1e-320)})
-    with pytest.raises(ModelError, match="what is divided by is not positive"):
+    with pytest.raises(ModelError, match="std and novelty limits must be positive"):
         ssnn.load_model(path)
     save_model(model, path)
     forge(path, tensors={"W1": np.full_like(model.network[0].W, 3e38), "W2": np.full_like(model.network[1].W, 3e38)})

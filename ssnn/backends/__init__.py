@@ -7,7 +7,7 @@ runs; what a library reads only once per process (JAX its threads, CuPy its prec
 opened.
 """
 
-from ssnn.backends.accumulation import Accumulation
+from ssnn.backends.accumulation import Accumulation, even_size
 from ssnn.backends.base import Backend, Program
 from ssnn.backends.options import DTYPES, PRECISIONS, Availability, Description, Options
 from ssnn.backends.registry import BUILT_IN, available_backends, names, open_backend
@@ -23,6 +23,7 @@ __all__ = [
     "Options",
     "Program",
     "available_backends",
+    "even_size",
     "names",
     "open_backend",
 ]

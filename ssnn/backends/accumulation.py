@@ -45,7 +45,7 @@ class Accumulation:
     per_call: int = 1
     threads: int = 1
     thread_config: Callable[[], AbstractContextManager[None]] = nullcontext
-    raw_pixels: bool = False
+    raw_pixels: bool = True
     devices: int = 1
 
     def count(self, samples: int) -> int:

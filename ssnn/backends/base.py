@@ -108,7 +108,7 @@ class Backend(ABC):
 
     @abstractmethod
     def asarray(self, array: npt.NDArray[Any]) -> Array:
-        """Bring a NumPy array to the device, in its own dtype."""
+        """Bring a NumPy array, perhaps a read-only one, to the device, in its own dtype."""
 
     @abstractmethod
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
@@ -137,6 +137,7 @@ class Backend(ABC):
     def library_config(self) -> AbstractContextManager[None]:
         """The context in which our functions run: the settings of the library, undone when it ends.
 
+        A run that diverges is reported by its cost, so warnings of overflow are turned off here.
         A library whose exception for too little memory is not a MemoryError has it translated here.
         """
         return nullcontext()
@@ -157,7 +158,7 @@ class Backend(ABC):
         is_stack : bool
             Whether the network is a stack of networks, whose leading axes those of several microbatches would meet.
         """
-        return Accumulation(microbatch_size=samples, raw_pixels=True)  # least memory, and no array is written to
+        return Accumulation(microbatch_size=samples)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         """Make k iterations of gradient descent ready to run with no host synchronisation.

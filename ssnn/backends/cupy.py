@@ -106,7 +106,7 @@ class CupyBackend(Backend):
     def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
         # One microbatch, for one product that fills the device; standardised once, since kernel by kernel it would
         # move more bytes in each iteration than the float pixels have.
-        return Accumulation(samples)
+        return Accumulation(samples, raw_pixels=False)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         iterations = super().loop(gradients, update, k, accumulation).function

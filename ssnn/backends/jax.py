@@ -165,7 +165,7 @@ class JaxBackend(Backend):
         devices = self._mesh.size
         largest = MAX_MICROBATCH if self.device == "cpu" else samples
         # Raw pixels are standardised on the way into the product, which costs nothing.
-        return Accumulation(even_size(samples, largest, devices), raw_pixels=True, devices=devices)
+        return Accumulation(even_size(samples, largest, devices), devices=devices, raw_pixels=True)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         import jax

@@ -65,7 +65,7 @@ class NumpyBackend(Backend):
             size = min(unpacked, MAX_MICROBATCH, samples)
         count = -(-samples // size)
         per_call = 1 if is_stack else even_size(count, max(1, MAX_UNPACKED_SAMPLES // size), threads)
-        return Accumulation(size, per_call, threads, _quiet)
+        return Accumulation(size, per_call, threads, _quiet, raw_pixels=False)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         iterations = super().loop(gradients, update, k, accumulation).function

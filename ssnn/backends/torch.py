@@ -70,9 +70,10 @@ class TorchBackend(Backend):
 
     def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
         if self.device != "cpu":
-            return Accumulation(samples)
+            return Accumulation(samples, raw_pixels=False)
         threads = self._cpu_threads()
-        return Accumulation(even_size(samples, MAX_MICROBATCH, threads), 1, threads, _one_thread)
+        size = even_size(samples, MAX_MICROBATCH, threads)
+        return Accumulation(size, threads=threads, thread_config=_one_thread, raw_pixels=False)
 
     @contextmanager
     def library_config(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ Input and outputs of the graph:
     digits         int64 (m,)      the digit that each image is taken for
     probabilities  float64 (m, 2)  of either digit
 
-It computes in float64, as `ssnn.model` does by default.
+It computes in float64, as `ssnn.Model` does by default.
 """
 
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-import ssnn
 from ssnn.errors import SsnnError
 from ssnn.model.model import Model
 from ssnn.system.files import atomic_write
+from ssnn.version import __version__
 
 OPSET = 17  # of 2022: whatever runs ONNX today knows it
 IR_VERSION = 8
@@ -40,7 +40,7 @@ def export_onnx(model: Model, path: str | Path) -> None:
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ssnn",
-        producer_version=ssnn.__version__,
+        producer_version=__version__,
     )
     onnx.checker.check_model(proto, full_check=True)
     with atomic_write(path) as put:

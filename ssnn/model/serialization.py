@@ -17,7 +17,6 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-import ssnn
 from ssnn.backends import DTYPES, Description
 from ssnn.data.pictures import SIZE
 from ssnn.errors import ModelError
@@ -29,6 +28,7 @@ from ssnn.settings import Settings
 from ssnn.standardize import Standardization
 from ssnn.system.files import atomic_write
 from ssnn.system.machine import free_memory
+from ssnn.version import __version__
 
 SCHEMA = "ssnn.model/1"
 MAX_HEADER = 10**6  # bytes; ours takes about a thousand
@@ -72,7 +72,7 @@ def save_model(model: Model, path: str | Path) -> None:
         tensors |= {f"W{number}": W, f"b{number}": b}
     metadata = {
         "schema": SCHEMA,
-        "ssnn": ssnn.__version__,
+        "ssnn": __version__,
         "settings": json.dumps(asdict(model.settings)),
         "data": json.dumps(asdict(model.data)),
         "backend": json.dumps(asdict(model.backend)),
@@ -94,7 +94,7 @@ def load_model(path: str | Path) -> Model:
     Raises
     ------
     ModelError
-        If the file cannot be read, is damaged, or is not a model of ours.
+        If the file cannot be read, is damaged, or is not an ssnn model.
     """
     tensors, metadata = _read(Path(path))
     try:
@@ -181,13 +181,13 @@ def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
     backend = _record(Description, metadata["backend"])
     dtype = network[0].W.dtype
     if np.any(standardization.std.astype(dtype) <= 0) or np.any(novelty.limit <= 0):
-        raise ValueError("what is divided by is not positive")
+        raise ValueError("std and novelty limits must be positive")
     costs = _shaped("costs", tensors, np.float64, None)
     if len(costs) > settings.iterations:
         raise ValueError(f"{len(costs)} costs of {settings.iterations} iterations")
     layers = range(1, len(network) + 1)
     if set(tensors) != {*COMMON, *(f"W{k}" for k in layers), *(f"b{k}" for k in layers)}:
-        raise ValueError("tensors that belong to no model of ours")
+        raise ValueError("unexpected tensors")
     if backend.dtype != dtype:
         raise ValueError(f"its parameters are {dtype}, and its record says {backend.dtype}")
     if min(data.train, data.test) < 0 or data.features != n or data.constant_features != standardization.n_constant:
@@ -225,7 +225,7 @@ def _record(kind: type[Record], text: str) -> Record:
     values = json.loads(text)
     hints = get_type_hints(kind)
     if not isinstance(values, dict) or set(values) != {field.name for field in fields(kind)}:
-        raise ValueError(f"the names in {kind.__name__} are not those that it has")
+        raise ValueError(f"missing or unexpected fields in {kind.__name__}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     for name, value in values.items():
         if not _is_a(value, hints[name]):
