@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import ssnn
 from ssnn.cli.program import Parser, command, exit_process
+from ssnn.version import __version__
 
 COMMANDS = {  # each is `run` in a file of its own in ssnn/cli
     "train": "train a network",
-    "predict": "say which digit is on each image",
-    "evaluate": "judge a saved model on test images",
-    "explain": "say why it fails where it fails",
+    "predict": "predict the digit on each image",
+    "evaluate": "evaluate a saved model on the test images",
+    "explain": "explain the wrong predictions",
     "compare": "find the fastest backend for this machine",
     "backends": "show which backends can run on this machine",
 }
@@ -21,13 +21,12 @@ COMMANDS = {  # each is `run` in a file of its own in ssnn/cli
 
 @command("ssnn")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command that is named."""
-    parser = Parser(prog="ssnn", description="The shallow neural network on every array library, from one source.")
-    parser.add_argument("--version", action="version", version=f"ssnn {ssnn.__version__}")
-    purposes = "; ".join(f"{name}: {purpose}" for name, purpose in COMMANDS.items())
-    parser.add_argument("command", choices=COMMANDS, help=purposes)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the command; --help shows them")
+    """Run the command that is named; without one, print the help."""
+    parser = _parser()
     options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
 
     @command(f"ssnn {options.command}")
     def run(arguments: Sequence[str]) -> int | None:
@@ -38,8 +37,23 @@ def main(arguments: Sequence[str]) -> int:
     return run(options.arguments)
 
 
+def _parser() -> Parser:
+    purposes = "\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items())
+    parser = Parser(
+        prog="ssnn",
+        usage="ssnn [--help] [--version] COMMAND [ARGUMENT ...]",
+        description="The shallow neural network on every array library, from one source.",
+        epilog=f"commands:\n{purposes}\n\nssnn COMMAND --help shows the arguments of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ssnn {__version__}")
+    parser.add_argument("command", nargs="?", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
 def run() -> NoReturn:
-    """Be the console script."""
+    """Run as the console script."""
     exit_process(main(sys.argv[1:]))
 
 

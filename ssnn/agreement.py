@@ -19,7 +19,7 @@ def tolerance(dtype: str, iterations: int) -> float:
     Parameters
     ----------
     dtype : {"float32", "float64"}
-        Of the run that is held against the reference.
+        Of the run that is compared with the reference.
     iterations : int
 
     Returns

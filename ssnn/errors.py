@@ -39,6 +39,6 @@ class DataError(SsnnError):
 
 
 class ModelError(SsnnError):
-    """A model file that cannot be used: missing, damaged, or not a model of ours."""
+    """A model file that cannot be used: missing, damaged, or not an ssnn model."""
 
     exit_code = 6

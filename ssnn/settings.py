@@ -25,7 +25,7 @@ class Settings:
     seed : int
         Of the initial parameters.
     constant_features : {"drop", "keep"}
-        What becomes of pixels that never vary in training; see `ssnn.standardize.fit`.
+        What becomes of pixels that never vary in training; see `ssnn.standardize.fit_pixels`.
 
     Raises
     ------

@@ -124,12 +124,12 @@ def check_iterations(backend: Backend) -> None:
     def add(network: Tree, gradient: Tree, learning_rate: float | Array) -> Tree:
         return ((network[0][0] + gradient[0][0] * learning_rate,),)
 
-    accumulation = replace(backend.accumulation(24, 2), microbatch_size=8)
+    accumulation = replace(backend.accumulation(24, 2, 2), microbatch_size=8)
     number = np.arange(float(accumulation.count(24)))[:, None, None]
     X = number * (number < 3) * np.ones((2, 8))  # three microbatches of 2 features, 8 samples; the others are padding
     sample_weight = (number < 3) * np.full((1, 8), 1 / 8)
     network = backend.to_device(((np.ones((1, 1)),),))
-    batch = backend.shard((X, X[:, :1], sample_weight))
+    batch = backend.shard(len(X), lambda start, stop: tuple(a[start:stop] for a in (X, X[:, :1], sample_weight)))
     loop = backend.loop(count, add, 4, accumulation)
     for _ in range(2):  # the second call finds its arguments as the first one did
         ((end,),), costs = backend.to_host(loop(network, *batch, 10.0))

@@ -92,7 +92,7 @@ def test_training_images_of_another_model_are_refused(few_digits, model):
 def test_a_model_with_logits_that_are_not_finite_is_refused(few_digits, model):
     W, b = model.network[-1]
     broken = replace(model, network=(*model.network[:-1], Layer(W, np.full_like(b, np.nan))))
-    with pytest.raises(ModelError, match="not finite"):
+    with pytest.raises(ModelError, match="a logit is not finite"):
         explained(broken, few_digits)
 
 

@@ -17,7 +17,7 @@ def run(*arguments):
 
 
 def test_every_command_is_a_file_and_every_file_a_command():
-    shared = {"__init__", "arguments", "program", "report"}
+    shared = {"__init__", "arguments", "program", "report", "tables"}
     files = {path.stem for path in (Path(__file__).parents[1] / "ssnn" / "cli").glob("*.py")}
     assert files - shared == set(COMMANDS)
 
@@ -29,14 +29,22 @@ def test_train_is_behind_every_door_also_without_docstrings(door):
     assert "test:     " in done.stdout
 
 
-@pytest.mark.parametrize("door", [["-m", "ssnn"], ["-OO", "-m", "ssnn"]])
-def test_help_shows_every_command(door):
-    done = run(*door, "--help")
-    assert done.returncode == 0
-    assert all(f"{name}: {purpose}" in " ".join(done.stdout.split()) for name, purpose in COMMANDS.items())
+@pytest.mark.parametrize("arguments", [["-m", "ssnn", "--help"], ["-OO", "-m", "ssnn", "--help"], ["-m", "ssnn"]])
+def test_help_shows_every_command_on_a_line_of_its_own(arguments):
+    done = run(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert all(f"{name} {purpose}" in lines for name, purpose in COMMANDS.items())
+
+
+def test_options_behind_a_command_are_the_command_s():
+    done = run("-m", "ssnn", "backends", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ssnn backends")
+    assert run("-m", "ssnn", "--version").stdout.startswith("ssnn ")
 
 
 def test_an_unknown_command_is_one_line():
     done = run("-m", "ssnn", "learn")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert done.stderr.startswith("ssnn: error: argument command: invalid choice: 'learn'")
+    assert done.stderr.startswith("ssnn: error: argument COMMAND: invalid choice: 'learn'")

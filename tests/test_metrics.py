@@ -48,8 +48,8 @@ def test_the_interval_solves_wilson_s_equation(errors, samples):
     assert found.error_rate_interval[0] <= found.error_rate <= found.error_rate_interval[1]
 
 
-def test_what_cannot_be_judged_is_told():
-    with pytest.raises(UsageError, match="there is no image to judge"):
+def test_what_cannot_be_evaluated_is_reported():
+    with pytest.raises(UsageError, match="there is no image to evaluate"):
         evaluate(np.empty(0), np.empty(0, np.uint8))
     with pytest.raises(UsageError, match=r"labels are the classes 0 and 1, .*; one is 9"):
         evaluate(LOGITS, np.array([4, 9, 9, 4, 4], np.uint8))

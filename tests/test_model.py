@@ -36,7 +36,7 @@ def test_probabilities_and_digits_follow_the_logits(few_digits, model):
     assert model.evaluate(few_digits.test).errors == tuple(np.flatnonzero((Z > 0) != few_digits.test.labels))
 
 
-def test_a_model_judges_as_the_run_did_that_made_it(few_digits, model):
+def test_a_model_evaluates_as_the_run_did_that_made_it(few_digits, model):
     assert model.evaluate(few_digits.test).errors == model.run.test.errors
     assert model.evaluate(few_digits.train).log_loss == pytest.approx(model.run.train.log_loss, rel=1e-5)
 

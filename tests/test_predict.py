@@ -178,7 +178,7 @@ def test_an_evaluation_says_all_that_is_known(few_digits, saved, model, capsys):
     assert answer["errors"] == list(found.errors)
 
 
-def test_the_default_model_is_judged_as_its_run_was(mnist_model, data_dir, tmp_path, capsys):
+def test_the_default_model_is_evaluated_as_its_run_was(mnist_model, data_dir, tmp_path, capsys):
     save_model(mnist_model, tmp_path / "model")
     assert evaluate(["--model", str(tmp_path / "model"), "--data-dir", str(data_dir)]) == 0
     assert capsys.readouterr().out.endswith("1 wrong: image 2031\n")

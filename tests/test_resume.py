@@ -120,7 +120,7 @@ def test_so_are_another_dtype_other_data_and_a_total_that_is_reached(few_digits)
         fit(few_digits, settings=replace(SETTINGS, iterations=24), resume=half)
     with pytest.raises(UsageError, match="a checkpoint every 0 iterations: at least 1"):
         fit(few_digits, checkpoint=print, checkpoint_every=0)
-    with pytest.raises(UsageError, match="checkpoint and checkpoint_every are of use only together"):
+    with pytest.raises(UsageError, match="give both checkpoint and checkpoint_every, or neither"):
         fit(few_digits, checkpoint_every=2)
 
 

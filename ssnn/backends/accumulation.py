@@ -18,6 +18,7 @@ from ssnn.tree import tree_map
 from ssnn.typing import Array, Gradients, Tree
 
 Microbatch = Sequence[Array]  # X, Y and sample_weight
+MAX_FLOAT_BATCH = 2**29  # bytes on the CPU; beyond it, a quarter of the memory is worth a fifth of the time
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Accumulation:
     raw_pixels : bool
         Whether the device keeps the samples as they are and each iteration standardises the microbatch that it uses.
         Otherwise it keeps standardised samples, which are written into one array: the library's must be writable.
+    feature_major : bool
+        Whether it is a feature that lies in one stretch of memory in a raw microbatch, and not a sample.
     devices : int
         That share the microbatches, the number of which is a multiple of this.
     """
@@ -46,6 +49,7 @@ class Accumulation:
     threads: int = 1
     thread_config: Callable[[], AbstractContextManager[None]] = nullcontext
     raw_pixels: bool = True
+    feature_major: bool = False
     devices: int = 1
 
     def count(self, samples: int) -> int:

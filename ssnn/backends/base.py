@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from ssnn.backends.accumulation import Accumulation, GradientAccumulator
 from ssnn.backends.options import Availability, Description, Options
 from ssnn.errors import BackendError, UsageError
+from ssnn.system import machine
 from ssnn.tree import tree_map
 from ssnn.typing import Array, Gradients, Tree, Update
 
@@ -122,9 +124,17 @@ class Backend(ABC):
         """Bring a tree of NumPy arrays to the device, floating-point numbers in the dtype of the backend."""
         return tree_map(lambda a: self.asarray(self._in_dtype(a)), tree)
 
-    def shard(self, tree: Tree) -> Tree:
-        """Bring microbatches, trees of NumPy arrays (p, ...), to the devices that share them; by default to one."""
-        return self.to_device(tree)
+    def shard(self, count: int, part: Callable[[int, int], Tree]) -> Tree:
+        """Bring microbatches to the devices that share them; by default all to one.
+
+        Parameters
+        ----------
+        count : int
+            Of microbatches.
+        part : callable
+            (start, stop) -> the microbatches from start to stop: a tree of NumPy arrays (stop - start, ...).
+        """
+        return self.to_device(part(0, count))
 
     def to_host(self, tree: Tree) -> Tree:
         """Bring a tree of arrays back as NumPy arrays, once they are computed."""
@@ -146,12 +156,12 @@ class Backend(ABC):
         """Make a function of arrays ready to run."""
         return Program(function, self.library_config)
 
-    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+    def accumulation(self, samples: int, features: int, weights: int, is_stack: bool = False) -> Accumulation:
         """How `loop` is to split a batch.
 
         Parameters
         ----------
-        samples : int
+        samples, features : int
             In the batch.
         weights : int
             In the largest weight matrix of one network.
@@ -159,6 +169,10 @@ class Backend(ABC):
             Whether the network is a stack of networks, whose leading axes those of several microbatches would meet.
         """
         return Accumulation(microbatch_size=samples)
+
+    def free_memory(self) -> int:
+        """Bytes that the device can still hold."""
+        return machine.free_memory()
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         """Make k iterations of gradient descent ready to run with no host synchronisation.
@@ -190,6 +204,10 @@ class Backend(ABC):
             return network, array_namespace(cost).stack(costs)
 
         return Program(iterations, self.library_config)
+
+    def _float_bytes(self, samples: int, features: int) -> int:
+        """Bytes of a batch of standardised samples."""
+        return samples * features * np.dtype(self.dtype).itemsize
 
     def _in_dtype(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array.astype(self.dtype) if array.dtype.kind == "f" else array

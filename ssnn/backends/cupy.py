@@ -103,10 +103,17 @@ class CupyBackend(Backend):
     def program(self, function: Callable[..., Any]) -> Program:
         return CupyProgram(function, self.library_config)
 
-    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
-        # One microbatch, for one product that fills the device; standardised once, since kernel by kernel it would
-        # move more bytes in each iteration than the float pixels have.
-        return Accumulation(samples, raw_pixels=False)
+    def free_memory(self) -> int:
+        import cupy
+
+        with self.library_config():
+            free, _ = cupy.cuda.runtime.memGetInfo()
+        return int(free + cupy.get_default_memory_pool().free_bytes())
+
+    def accumulation(self, samples: int, features: int, weights: int, is_stack: bool = False) -> Accumulation:
+        # One microbatch, for one product that fills the device; standardised once where that fits, since kernel by
+        # kernel it would move more bytes in each iteration than the standardised samples have.
+        return Accumulation(samples, raw_pixels=self._float_bytes(samples, features) > self.free_memory() // 2)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         iterations = super().loop(gradients, update, k, accumulation).function

@@ -18,6 +18,7 @@ from ssnn.backends.accumulation import Accumulation, Microbatch, even_size
 from ssnn.backends.base import Backend, Program
 from ssnn.backends.options import Description, Options
 from ssnn.errors import BackendError
+from ssnn.tree import tree_map
 from ssnn.typing import Array, Gradients, Tree, Update
 
 MAX_MICROBATCH = 1600  # samples in a microbatch on the CPU: what is computed from it is still in the cache when used
@@ -112,14 +113,12 @@ class JaxBackend(Backend):
         return np.asarray(array)
 
     def describe(self) -> Description:
+        notes = [self._jax_device().device_kind] if self.device != "cpu" else []
+        notes += [f"{self._mesh.size} devices"] if self._mesh.size > 1 else []
+        device = f"{self.device} ({', '.join(notes)})" if notes else self.device
         threads = os.environ.get(THREADS_VARIABLE, "")
-        if self.device == "cpu":
-            device, count = "cpu", int(threads) if threads.isdecimal() else _cores()
-        else:
-            device, count = f"{self.device} ({self._jax_device().device_kind})", None
-        if self._mesh.size > 1:
-            device = f"{device}, {self._mesh.size} devices"
-        return replace(super().describe(), device=device, threads=count)
+        count = int(threads) if threads.isdecimal() else _cores()
+        return replace(super().describe(), device=device, threads=count if self.device == "cpu" else None)
 
     def synchronize(self, tree: Tree) -> None:
         import jax
@@ -152,20 +151,36 @@ class JaxBackend(Backend):
 
         return JaxProgram(jax.jit(function), self.library_config)
 
-    def shard(self, tree: Tree) -> Tree:
+    def shard(self, count: int, part: Callable[[int, int], Tree]) -> Tree:
         import jax
 
         if self._mesh.size == 1:
-            return self.to_device(tree)
+            return super().shard(count, part)
         sharding = jax.NamedSharding(self._mesh, jax.P(AXIS))
-        with self.library_config():
-            return jax.tree.map(lambda a: jax.device_put(self._in_dtype(a), sharding), tree)
+        share = count // self._mesh.size
 
-    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+        def joined(*shards: Array) -> Array:
+            shape = (count, *shards[0].shape[1:])
+            return jax.make_array_from_single_device_arrays(shape, sharding, list(shards))
+
+        with self.library_config():  # one share after the other, so that the host holds no more than one
+            shards = [
+                tree_map(lambda a, device=device: jax.device_put(self._in_dtype(a), device), part(i, i + share))
+                for i, device in zip(range(0, count, share), self._mesh.devices, strict=True)
+            ]
+            return tree_map(joined, *shards)
+
+    def free_memory(self) -> int:
+        stats = self._jax_device().memory_stats() if self.device != "cpu" else None
+        if stats is None:
+            return super().free_memory()
+        return int(stats["bytes_limit"] - stats["bytes_in_use"]) * int(self._mesh.size)
+
+    def accumulation(self, samples: int, features: int, weights: int, is_stack: bool = False) -> Accumulation:
         devices = self._mesh.size
         largest = MAX_MICROBATCH if self.device == "cpu" else samples
         # Raw pixels are standardised on the way into the product, which costs nothing.
-        return Accumulation(even_size(samples, largest, devices), devices=devices, raw_pixels=True)
+        return Accumulation(even_size(samples, largest, devices), devices=devices, feature_major=True)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         import jax

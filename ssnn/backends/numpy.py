@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from ssnn.backends.accumulation import Accumulation, even_size
+from ssnn.backends.accumulation import MAX_FLOAT_BATCH, Accumulation, even_size
 from ssnn.backends.base import Backend, Program
 from ssnn.backends.options import Description, Options
 from ssnn.errors import BackendError
@@ -56,7 +56,7 @@ class NumpyBackend(Backend):
     def library_config(self) -> AbstractContextManager[None]:
         return self._blas_threads(self.threads)
 
-    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+    def accumulation(self, samples: int, features: int, weights: int, is_stack: bool = False) -> Accumulation:
         threads = self._threads or 1
         unpacked = MAX_UNPACKED // weights // 16 * 16
         if unpacked < MIN_UNPACKED_SAMPLES:
@@ -65,7 +65,8 @@ class NumpyBackend(Backend):
             size = min(unpacked, MAX_MICROBATCH, samples)
         count = -(-samples // size)
         per_call = 1 if is_stack else even_size(count, max(1, MAX_UNPACKED_SAMPLES // size), threads)
-        return Accumulation(size, per_call, threads, _quiet, raw_pixels=False)
+        raw_pixels = self._float_bytes(samples, features) > MAX_FLOAT_BATCH
+        return Accumulation(size, per_call, threads, _quiet, raw_pixels)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         iterations = super().loop(gradients, update, k, accumulation).function

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
-from ssnn.backends.accumulation import Accumulation, even_size
+from ssnn.backends.accumulation import MAX_FLOAT_BATCH, Accumulation, even_size
 from ssnn.backends.base import Backend
 from ssnn.backends.options import Description
 from ssnn.typing import Array, Tree
@@ -68,12 +68,21 @@ class TorchBackend(Backend):
             return replace(super().describe(), threads=self._cpu_threads())
         return replace(super().describe(), device=f"{self.device} ({torch.cuda.get_device_name(self.device)})")
 
-    def accumulation(self, samples: int, weights: int, is_stack: bool = False) -> Accumulation:
+    def free_memory(self) -> int:
+        import torch
+
+        if self.device == "cpu":
+            return super().free_memory()
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return int(free)
+
+    def accumulation(self, samples: int, features: int, weights: int, is_stack: bool = False) -> Accumulation:
         if self.device != "cpu":
-            return Accumulation(samples, raw_pixels=False)
+            return Accumulation(samples, raw_pixels=self._float_bytes(samples, features) > self.free_memory() // 2)
         threads = self._cpu_threads()
         size = even_size(samples, MAX_MICROBATCH, threads)
-        return Accumulation(size, threads=threads, thread_config=_one_thread, raw_pixels=False)
+        raw_pixels = self._float_bytes(samples, features) > MAX_FLOAT_BATCH
+        return Accumulation(size, threads=threads, thread_config=_one_thread, raw_pixels=raw_pixels)
 
     @contextmanager
     def library_config(self) -> Iterator[None]:

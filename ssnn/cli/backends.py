@@ -1,10 +1,11 @@
-"""Which backends can run here, and what the others are missing."""
+"""The backends command: which backends can run here, and what the others are missing."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from ssnn.backends import Availability, available_backends
-from ssnn.cli.program import Parser, table
+from ssnn.cli.program import Parser
+from ssnn.cli.tables import table
 from ssnn.system.files import check_writable, write_json
 
 HEADINGS = ("backend", "usable", "library", "version", "devices")

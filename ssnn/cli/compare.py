@@ -1,4 +1,4 @@
-"""Compare all backends: time one iteration on each, verify the results, and recommend one."""
+"""The compare command: time one iteration on each, verify the results, and recommend one."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,13 @@ from tqdm import tqdm
 from ssnn import backends, data
 from ssnn.backends import Availability
 from ssnn.cli.arguments import add_data, load_data
-from ssnn.cli.program import Parser, table
+from ssnn.cli.program import Parser
+from ssnn.cli.tables import table
 from ssnn.errors import UsageError
 from ssnn.settings import MAX_INT32
 from ssnn.system import machine
 from ssnn.system.files import check_writable, write_json
-from ssnn.timing.comparison import Comparison, Progress, check_memory, compare, probe_backends
+from ssnn.timing.comparison import Comparison, ComparisonCallback, check_memory, compare, probe_backends
 from ssnn.timing.recommendation import Recommendation, break_even, recommend
 from ssnn.timing.trial import Measurement
 
@@ -40,17 +41,17 @@ def run(argv: Sequence[str]) -> int:
     if options.json is not None:
         check_writable(options.json)
     check_memory(options.samples, max(options.hidden))
-    digits = load_data(options, bar=sys.stderr.isatty())
+    dataset = load_data(options, bar=sys.stderr.isatty())
     if options.samples is not None:
-        digits = data.with_samples(digits, options.samples)
+        dataset = data.with_samples(dataset, options.samples)
     available = probe_backends()
     usable = [backend.name for backend in available if backend.usable]
     with _progress_bar() as report:
-        comparison = compare(digits, usable, options.hidden, options.iterations, options.dtype, report)
+        comparison = compare(dataset, usable, options.hidden, options.iterations, options.dtype, report)
     recommendations = recommend(comparison.measurements, options.iterations)
     disagreements = [failure for failure in comparison.failures if failure.disagrees]
     if options.json != "-":
-        heading = f"{len(digits.train):,} {digits.name} digits, {options.dtype}, on {_machine_name()}"
+        heading = f"{len(dataset.train):,} {dataset.name} digits, {options.dtype}, on {_machine_name()}"
         print(_report(heading, comparison, recommendations, available), flush=True)
     for failure in disagreements:
         print(f"ssnn compare: error: {failure.reason} (hidden {failure.hidden})", file=sys.stderr)
@@ -88,7 +89,7 @@ def _check_sizes(name: str, values: Sequence[int]) -> None:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Progress]:
+def _progress_bar() -> Iterator[ComparisonCallback]:
     """A bar on a terminal."""
     with tqdm(disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False, unit="step") as bar:
 

@@ -1,18 +1,19 @@
-"""Judging a saved model in a shell: a model and digits in, figures out."""
+"""The evaluate command: a model and test images in, figures out."""
 
 import sys
 from collections.abc import Sequence
 
 from ssnn.cli.arguments import add_backend, add_data, add_model, load_data, open_backend
-from ssnn.cli.program import Parser, table
+from ssnn.cli.program import Parser
+from ssnn.cli.tables import table
 from ssnn.model.metrics import Evaluation
 from ssnn.model.serialization import load_model
 from ssnn.system.files import check_outputs, check_writable, write_json
 
 
 def run(argv: Sequence[str]) -> None:
-    """Parse, judge, print."""
-    parser = Parser(prog="ssnn evaluate", description="Judge a saved model on the test images of its two digits.")
+    """Parse, evaluate, print."""
+    parser = Parser(prog="ssnn evaluate", description="Evaluate a saved model on the test images of its two digits.")
     add_model(parser)
     add_data(parser)
     add_backend(parser, "float64")
@@ -23,12 +24,12 @@ def run(argv: Sequence[str]) -> None:
         check_writable(options.json)
     model = load_model(options.model)
     backend = open_backend(options, "float64")
-    digits = load_data(options, model.data.digits, bar=sys.stderr.isatty())
-    found = model.evaluate(digits.test, backend)
+    dataset = load_data(options, model.data.digits, bar=sys.stderr.isatty())
+    found = model.evaluate(dataset.test, backend)
     if options.json != "-":
-        print(_text(found, digits.name, digits.classes))
+        print(_text(found, dataset.name, dataset.classes))
     if options.json is not None:
-        about = {"schema": "ssnn.evaluate/1", "model": options.model, "data": digits.name, "digits": digits.classes}
+        about = {"schema": "ssnn.evaluate/1", "model": options.model, "data": dataset.name, "digits": dataset.classes}
         write_json(options.json, about | found.to_json())
 
 

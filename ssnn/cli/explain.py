@@ -1,4 +1,4 @@
-"""`ssnn explain`: a model in; findings, figures and a page out."""
+"""The explain command: a model in; findings, figures and a page out."""
 
 import sys
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="ssnn explain", description="Say why each wrong test image is wrong, and what would help.")
+    parser = Parser(prog="ssnn explain", description="Explain why each wrong test image is wrong, and what would help.")
     add = parser.add_argument
     add("--model", metavar="FILE", help="as `ssnn train --save FILE` wrote it")
     add("--compare", nargs=2, metavar=("A", "B"), help="two models: which test images changed sides, and why")

@@ -1,4 +1,4 @@
-"""Predicting in a shell: a model and files of images in, a line per image out."""
+"""The predict command: a model and files of images in, a line per image out."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ from ssnn.backends import Backend
 from ssnn.cli.arguments import add_backend, add_model, open_backend
 from ssnn.cli.program import Parser
 from ssnn.data import idx, pictures
+from ssnn.data.dataset import SIDE
 from ssnn.errors import DataError
 from ssnn.model.inference import MAX_BLOCK
 from ssnn.model.model import Model
@@ -24,7 +25,7 @@ from ssnn.system.files import atomic_write, check_outputs, check_writable
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one image.
+    """The prediction for one image.
 
     Attributes
     ----------
@@ -64,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="ssnn predict", description="Say which digit is on each image.")
+    parser = Parser(prog="ssnn predict", description="Predict the digit on each image.")
     add_model(parser)
     parser.add_argument("files", nargs="+", metavar="FILE", help="an IDX file of images, or a picture")
     parser.add_argument(
@@ -112,7 +113,7 @@ def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> 
 
 def _idx_blocks(file: str) -> Iterator[npt.NDArray[np.uint8]]:
     """The images of an IDX file as rows."""
-    for block in idx.image_blocks(Path(file), MAX_BLOCK, pictures.SIZE):
+    for block in idx.image_blocks(Path(file), MAX_BLOCK, SIDE):
         yield block.reshape(len(block), -1)
 
 

@@ -1,4 +1,4 @@
-"""What all commands share: arguments, tables, and one-line errors with their exit codes.
+"""What all commands share: a parser, and one-line errors with their exit codes.
 
 Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not usable here · 4 backends disagree ·
 5 data not usable · 6 model not usable · 130 interrupted · 143 terminated.
@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, Protocol
 
@@ -43,7 +43,7 @@ def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main
     """Make a function of the arguments a program that returns its exit code.
 
     The function may return an exit code of its own. Predictable mistakes are reported in one line; anything else is
-    a bug, and its traceback is wanted.
+    a bug, and its traceback is shown.
     """
 
     def decorate(function: Callable[[Sequence[str]], int | None]) -> Main:
@@ -96,31 +96,20 @@ def _streams() -> Iterator[None]:
 @contextmanager
 def _no_lost_interrupt() -> Iterator[None]:
     """Raise a signal once more where it falls into a callback of the garbage collector, which would swallow it."""
-    tell = sys.unraisablehook
+    report = sys.unraisablehook
 
     def again(unraisable: "sys.UnraisableHookArgs") -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
             number = signal.SIGTERM if unraisable.exc_type is Terminated else signal.SIGINT
             threading.Timer(0.05, _thread.interrupt_main, [number]).start()
         else:
-            tell(unraisable)
+            report(unraisable)
 
     sys.unraisablehook = again
     try:
         yield
     finally:
-        sys.unraisablehook = tell
-
-
-def table(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> str:
-    """Rows of cells as lines of aligned columns, those of numbers to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-
-    def line(row: Sequence[str]) -> str:
-        cells = zip(range(len(row)), row, widths, strict=True)
-        return "  ".join(cell.rjust(width) if i in numbers else cell.ljust(width) for i, cell, width in cells).rstrip()
-
-    return "\n".join(line(row) for row in rows)
+        sys.unraisablehook = report
 
 
 def _fail(name: str, message: str, exit_code: int) -> int:

@@ -11,7 +11,7 @@ from ssnn.data import Dataset
 from ssnn.errors import UsageError
 from ssnn.explain import page
 from ssnn.explain.analysis import Question, explain
-from ssnn.explain.ensemble import ProgressCallback
+from ssnn.explain.ensemble import RetrainingCallback
 from ssnn.explain.records import Explanation
 from ssnn.model.model import Model
 from ssnn.system.files import check_writable, write_text
@@ -50,7 +50,7 @@ def write_report(path: str, explanation: Explanation, model: Model, dataset: Dat
 
 
 @contextmanager
-def _progress() -> Iterator[ProgressCallback]:
+def _progress() -> Iterator[RetrainingCallback]:
     """A progress bar on a terminal, else one line per step."""
     if not sys.stderr.isatty():
         reported = set()

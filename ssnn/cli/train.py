@@ -1,4 +1,4 @@
-"""Training in a shell: arguments in, progress, results and a model out."""
+"""The train command: arguments in, progress, results and a model out."""
 
 import argparse
 import shlex
@@ -18,7 +18,6 @@ from ssnn.cli.program import SIGNALLED, Parser
 from ssnn.cli.report import check_report, explain_wrong, write_report
 from ssnn.data import Dataset
 from ssnn.errors import SsnnError, UsageError
-from ssnn.explain import page
 from ssnn.model.metrics import Evaluation
 from ssnn.model.model import Model, TrainedModel
 from ssnn.model.record import DataSummary, Run
@@ -26,7 +25,8 @@ from ssnn.model.serialization import load_model, save_model
 from ssnn.settings import Settings
 from ssnn.system.files import check_outputs, check_writable, write_json
 from ssnn.system.signals import defer_first_signal
-from ssnn.training.progress import Progress, ProgressReport
+from ssnn.training.callbacks import CheckpointCallback, ProgressCallback
+from ssnn.training.progress import Progress
 from ssnn.training.trainer import fit
 
 ERRORS_SHOWN = 10
@@ -38,13 +38,13 @@ def run(argv: Sequence[str]) -> int:
     _check_outputs(options)
     settings = _settings(options)
     backend = open_backend(options, "float32")
-    digits = load_data(options, tuple(options.digits), bar=_draws_bar(options))
+    dataset = load_data(options, tuple(options.digits), bar=_draws_bar(options))
     results = sys.stderr if options.json == "-" else sys.stdout
-    _print_start(options, settings, digits, backend, results)
+    _print_start(options, settings, dataset, backend, results)
     with _stopping(options.save) as signal_number:
         with _progress(settings, resume, options, results) as report:
             model = fit(
-                digits,
+                dataset,
                 backend,
                 settings,
                 resume=resume,
@@ -65,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"ssnn train: {done}; to go on: {_continuation(argv, options.save)}", file=sys.stderr)
         return SIGNALLED + (signal_number() or signal.SIGINT)
     if options.html is not None:
-        write_report(options.html, explain_wrong(model, digits, backend), model, digits)
+        write_report(options.html, explain_wrong(model, dataset, backend), model, dataset)
     return 0
 
 
@@ -99,17 +99,15 @@ def _check_outputs(options: argparse.Namespace) -> None:
     for path in (options.json, options.save):
         if path is not None:
             check_writable(path)
-    if options.html is not None:
-        check_report(options.html)
-        page.require()
+    check_report(options.html)
 
 
 def _defaults(resume: Model | None, preset: str | None) -> dict[str, object]:
     """Defaults of arguments: the preset's, else those of the model to be continued."""
     defaults: dict[str, object] = {}
     if resume is not None:
-        had = {"dtype": resume.dtype, "digits": resume.data.digits, "data": resume.data.name}
-        defaults |= asdict(resume.settings) | had | {"hidden": resume.settings.hidden or (0,)}
+        of_model = {"dtype": resume.dtype, "digits": resume.data.digits, "data": resume.data.name}
+        defaults |= asdict(resume.settings) | of_model | {"hidden": resume.settings.hidden or (0,)}
     if preset == "article":
         defaults |= {"dtype": article.DTYPE, **asdict(article.SETTINGS)}
     return defaults
@@ -122,7 +120,7 @@ def _stopping(path: str | None) -> AbstractContextManager[Callable[[], int | Non
     return defer_first_signal(f"stopping after this progress step, once {path} is saved; another signal stops at once")
 
 
-def _checkpoint(path: str) -> Callable[[Model], None]:
+def _checkpoint(path: str) -> CheckpointCallback:
     """Save what has been reached; that it cannot be saved now is no reason to lose it."""
 
     def save(model: Model) -> None:
@@ -145,7 +143,7 @@ def _continuation(argv: Sequence[str], path: str) -> str:
 
 def _parser() -> Parser:
     default = Settings()
-    parser = Parser(prog="ssnn train", description="Train a network that tells two handwritten digits apart.")
+    parser = Parser(prog="ssnn train", description="Train a network that distinguishes two handwritten digits.")
     add_backend(parser, "that of a model to go on from, else float32")
     add_data(parser)
 
@@ -155,7 +153,7 @@ def _parser() -> Parser:
         "--preset",
         choices=["article"],
         help="the article's arithmetic (float64, constant features kept), "
-        "hyperparameters and printed lines; other flags still count",
+        "hyperparameters and printed lines; explicit flags override it",
     )
     add(
         "--hidden",
@@ -202,16 +200,16 @@ def _draws_bar(options: argparse.Namespace) -> bool:
 
 
 def _print_start(
-    options: argparse.Namespace, settings: Settings, digits: Dataset, backend: Backend, results: TextIO
+    options: argparse.Namespace, settings: Settings, dataset: Dataset, backend: Backend, results: TextIO
 ) -> None:
     """What is trained on what, and the article's heading."""
     if not options.quiet:
-        where, (zero, one) = backend.describe(), digits.classes
+        where, (zero, one) = backend.describe(), dataset.classes
         threads = f", {where.threads} threads" if where.threads else ""
-        images = f"{len(digits.train):,} training and {len(digits.test):,} test images"
+        images = f"{len(dataset.train):,} training and {len(dataset.test):,} test images"
         print(
             f"{where.library} {where.version} on {where.device}{threads}, {where.dtype}, precision {where.precision}\n"
-            f"{digits.name} digits {zero} and {one}: {images}",
+            f"{dataset.name} digits {zero} and {one}: {images}",
             file=sys.stderr,
         )
     if options.preset == "article":
@@ -219,7 +217,7 @@ def _print_start(
 
 
 def _print_results(options: argparse.Namespace, model: TrainedModel, results: TextIO) -> None:
-    """The scores in our words or the article's, and the times."""
+    """The scores, in the article's wording with its preset, and the times."""
     if options.preset != "article":
         print(_scores(model.data, model.run), _times(model.run), sep="\n", file=results)
         return
@@ -231,7 +229,7 @@ def _print_results(options: argparse.Namespace, model: TrainedModel, results: Te
 @contextmanager
 def _progress(
     settings: Settings, resume: Model | None, options: argparse.Namespace, results: TextIO
-) -> Iterator[ProgressReport | None]:
+) -> Iterator[ProgressCallback | None]:
     """The article's lines, a progress bar on a terminal, plain lines where there is none, nothing when quiet."""
     if options.preset == "article":
         yield lambda progress: print(article.progress_line(progress), file=results, flush=True)

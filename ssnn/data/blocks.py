@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def fill_up(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+def pad_rows(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
     """The values (m, ...) padded with zeros to this length."""
     missing = length - len(values)
     return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)]) if missing else values

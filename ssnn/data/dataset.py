@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+SIDE = 28  # pixels: an image is square
+
 
 @dataclass(frozen=True)
 class Samples:

@@ -60,23 +60,23 @@ def load_data(
     return Dataset(name, origin, digits, train, test, seconds=time.perf_counter() - started)
 
 
-def with_samples(digits: Dataset, samples: int) -> Dataset:
-    """The same digits with this number of training images: the first ones, or drawn ones where there are too few.
+def with_samples(dataset: Dataset, samples: int) -> Dataset:
+    """The same dataset with this number of training images: the first ones, or drawn ones where there are too few.
 
     Raises
     ------
     DataError
         If there are too few, and the digits are not 0 and 1.
     """
-    if samples <= len(digits.train):
-        train = Samples(digits.train.pixels[:samples], digits.train.labels[:samples])
-        return replace(digits, train=train)
-    if set(digits.classes) != {0, 1}:
-        raise DataError(f"there are {len(digits.train)} images, and only of 0 and 1 can {samples} be drawn")
+    if samples <= len(dataset.train):
+        train = Samples(dataset.train.pixels[:samples], dataset.train.labels[:samples])
+        return replace(dataset, train=train)
+    if set(dataset.classes) != {0, 1}:
+        raise DataError(f"there are {len(dataset.train)} images, and only of 0 and 1 can {samples} be drawn")
     zeros, ones = MNIST_COUNTS["train"]
     drawn = round(samples * zeros / (zeros + ones))
-    train = _draw(digits.classes, drawn, samples - drawn, SYNTHETIC_SEEDS["train"])
-    return replace(digits, name="synthetic", origin=f"drawn by the program, {samples} of them", train=train)
+    train = _draw(dataset.classes, drawn, samples - drawn, SYNTHETIC_SEEDS["train"])
+    return replace(dataset, name="synthetic", origin=f"drawn by the program, {samples} of them", train=train)
 
 
 def _mnist(directory: Path | None, digits: tuple[int, int], progressbar: bool) -> tuple[str, str, Samples, Samples]:
@@ -88,8 +88,8 @@ def _select(part: mnist.Part, digits: tuple[int, int]) -> Samples:
     for digit in digits:
         if digit not in part.labels:
             raise DataError(f"{part.labels_path}: no image of a {digit}")
-    wanted = np.isin(part.labels, digits)
-    return Samples(part.pixels[wanted], (part.labels[wanted] == digits[1]).astype(np.uint8))
+    chosen = np.isin(part.labels, digits)
+    return Samples(part.pixels[chosen], (part.labels[chosen] == digits[1]).astype(np.uint8))
 
 
 def _synthetic(digits: tuple[int, int], origin: str) -> tuple[str, str, Samples, Samples]:

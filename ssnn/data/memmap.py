@@ -1,16 +1,19 @@
 """Training images on disk, memory-mapped by other processes."""
 
+import mmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ssnn.data.dataset import Dataset, Samples
 
 
-def save_memmap(digits: Dataset, folder: Path) -> None:
+def save_memmap(dataset: Dataset, folder: Path) -> None:
     """Write the training images to an empty folder."""
-    np.save(folder / "pixels.npy", digits.train.pixels)
-    np.save(folder / "labels.npy", digits.train.labels)
+    np.save(folder / "pixels.npy", dataset.train.pixels)
+    np.save(folder / "labels.npy", dataset.train.labels)
 
 
 def load_memmap(folder: Path, name: str, samples: int | None = None) -> Dataset:
@@ -18,3 +21,12 @@ def load_memmap(folder: Path, name: str, samples: int | None = None) -> Dataset:
     pixels, labels = (np.load(folder / f"{part}.npy", mmap_mode="r")[:samples] for part in ("pixels", "labels"))
     train = Samples(pixels, labels)
     return Dataset(name, str(folder), (0, 1), train, Samples(pixels[:0], labels[:0]), seconds=0.0)
+
+
+def release(rows: npt.NDArray[Any]) -> None:
+    """Give back the memory of memory-mapped rows that have been read; they can be read again. Others stay."""
+    base: Any = rows
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.data import idx
+from ssnn.data.dataset import SIDE
 from ssnn.errors import DataError
 
-FILES = {  # name: SHA-256, in the order in which _read takes them
+FILES = {  # name: SHA-256, in the order that _read unpacks
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
@@ -26,7 +27,6 @@ MIRRORS = (
 )
 CONNECT_SECONDS = 3.0  # how long all mirrors together may take to answer: an offline start must stay quick
 READ_SECONDS = 30.0  # how long a mirror that did answer may fall silent
-IMAGE_SHAPE = (28, 28)
 
 
 class UnavailableError(DataError):
@@ -98,8 +98,9 @@ def _read(folder: Path) -> Mnist:
 
 def _read_part(images_path: Path, labels_path: Path) -> Part:
     images, labels = idx.read_images(images_path), idx.read_labels(labels_path)
-    if images.shape[1:] != IMAGE_SHAPE:
-        raise DataError(f"{images_path}: images of {images.shape[1]}x{images.shape[2]} pixels where 28x28 are expected")
+    if images.shape[1:] != (SIDE, SIDE):
+        height, width = images.shape[1:]
+        raise DataError(f"{images_path}: images of {height}x{width} pixels where {SIDE}x{SIDE} are expected")
     if len(images) != len(labels):
         raise DataError(f"{images_path}: {len(images)} images, but {labels_path} holds {len(labels)} labels")
     return Part(images.reshape(len(images), -1), labels, labels_path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ssnn.data.dataset import SIDE
 from ssnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-SIZE = 28
 BOX = 20  # the longer side of every digit in MNIST
 CENTRE = 14  # of mass, as a pixel's index: MNIST's lie 13.5 … 14.5, on average at 14.0, placed by whole pixels
 WORKING_SIDE = 512  # pixels; a larger picture is averaged down to it, ample for the box and good against noise
-FITTED = 5000  # pixels that tell the ground's few coefficients well enough
+FITTED = 5000  # pixels that determine the ground's few coefficients well enough
 CONTRAST = 16  # grey values: what differs less from the ground is not ink
 NOISE = 5  # the same in standard deviations of the ground's noise
 EDGE = 1 / 4  # of full ink: what is fainter is blur around a stroke. So the sizes of MNIST's digits come out again
@@ -71,9 +71,9 @@ def read(path: str | Path, normalize: bool = True) -> npt.NDArray[np.uint8]:
         raise DataError(f"{path}: cannot be read ({reason})") from None
     if normalize:
         return normalized(grey)
-    if grey.shape != (SIZE, SIZE):
+    if grey.shape != (SIDE, SIDE):
         height, width = grey.shape
-        raise DataError(f"{path}: {width}x{height} pixels, not {SIZE}x{SIZE}; leave out --no-normalize")
+        raise DataError(f"{path}: {width}x{height} pixels, not {SIDE}x{SIDE}; leave out --no-normalize")
     return np.asarray(np.rint(grey), np.uint8).ravel()
 
 
@@ -91,7 +91,7 @@ def normalized(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         Row-major, 0 (ground) … 255 (ink); all 0 if there is no ink.
     """
     ink = _ink(_shrunk(grey))
-    field = np.zeros((SIZE, SIZE), np.uint8)
+    field = np.zeros((SIDE, SIDE), np.uint8)
     if ink.any():
         digit = _fitted(ink)
         row, column = (_start(digit.sum(axis=axis)) for axis in (1, 0))
@@ -105,7 +105,7 @@ def _grey(image: "Image.Image") -> npt.NDArray[Any]:
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):  # more than 8 bits: what is white then, only the picture's own range tells
+    if image.mode.startswith(("I", "F")):  # more than 8 bits: then the picture's own range defines white
         deep = np.asarray(image, np.float64)
         if not np.all(np.isfinite(deep)):
             raise ValueError("it holds values that are not finite")
@@ -202,4 +202,4 @@ def _fitted(ink: Floats) -> Floats:
 def _start(profile: Floats) -> int:
     """Where ink of this profile along an axis has to start to be centred, or as near to it as the field allows."""
     centre = float(profile @ np.arange(len(profile)) / profile.sum())
-    return min(max(0, round(CENTRE - centre)), SIZE - len(profile))
+    return min(max(0, round(CENTRE - centre)), SIDE - len(profile))

@@ -18,10 +18,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from ssnn.data.dataset import SIDE
+
+Floats = npt.NDArray[np.float32]
 Bounds = dict[str, tuple[float, float]]
 
-SIDE = 28
 EDGE = 1.25  # pixels over which ink turns into paper
 CHUNK = 256  # images drawn at once: their temporaries stay in the cache
 T = np.linspace(-1, 1, 97, dtype=np.float32)[:, np.newaxis]  # one dot each, about a pixel apart
@@ -76,7 +77,7 @@ def draw(zeros: int, ones: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.N
     return images, labels
 
 
-def _vary(bounds: Bounds, m: int, generator: np.random.RandomState) -> dict[str, Array]:
+def _vary(bounds: Bounds, m: int, generator: np.random.RandomState) -> dict[str, Floats]:
     """Choose m values (m,) of each parameter; the middle between its bounds is the commonest."""
     low, high = np.array(list(bounds.values()), np.float32).T
     uniform = generator.random_sample((m, 2, len(bounds))).astype(np.float32)
@@ -84,7 +85,7 @@ def _vary(bounds: Bounds, m: int, generator: np.random.RandomState) -> dict[str,
     return dict(zip(bounds, values.T, strict=True))
 
 
-def _zero(width: Array, taper: Array, spiral: Array, turn: Array, length: Array) -> tuple[Array, Array]:
+def _zero(width: Floats, taper: Floats, spiral: Floats, turn: Floats, length: Floats) -> tuple[Floats, Floats]:
     """Points u, v (97, m) of the loops."""
     t = length * T
     cosine, sine = 1 - turn * t, turn + t  # of arctan t + arctan turn, but for a common factor
@@ -97,21 +98,21 @@ def _zero(width: Array, taper: Array, spiral: Array, turn: Array, length: Array)
     return u * width * (1 + taper * v), v
 
 
-def _one() -> tuple[Array, Array]:
+def _one() -> tuple[Floats, Floats]:
     """Points u, v (97, 1) of the line that all ones share."""
     return np.zeros_like(T), T
 
 
 def _write(
-    curve: Callable[..., tuple[Array, Array]],
-    slant: Array,
-    bend: Array,
-    size: Array,
-    thickness: Array,
-    row: Array,
-    column: Array,
-    **shape: Array,
-) -> Array:
+    curve: Callable[..., tuple[Floats, Floats]],
+    slant: Floats,
+    bend: Floats,
+    size: Floats,
+    thickness: Floats,
+    row: Floats,
+    column: Floats,
+    **shape: Floats,
+) -> Floats:
     """Ink (m, 784), whole numbers from 0 to 255, of m digits."""
     u, v = curve(**shape)
     x = u + slant * v + bend * (v * v - 0.5)

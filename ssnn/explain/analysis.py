@@ -1,6 +1,6 @@
 """The explanation of a network: one pass over the training images, one over the test images, one over the explained.
 
-Each pass computes on the device all that is wanted of its images; the model goes to the device once.
+Each pass computes everything about its images on the device; one transfer of the model serves all three.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,13 @@ from array_api_compat import array_namespace
 
 from ssnn.backends import Backend
 from ssnn.data import Dataset, Samples
-from ssnn.errors import ModelError, UsageError
+from ssnn.errors import UsageError
 from ssnn.explain.attribution import Contributions, attribute, image_attribution, importance
 from ssnn.explain.calibration import calibration
-from ssnn.explain.ensemble import ProgressCallback, learning_curve, more_data, retrain_with_seeds
+from ssnn.explain.distance import standardized_distance, varying_inputs
+from ssnn.explain.ensemble import RetrainingCallback, learning_curve, more_data, retrain_with_seeds
 from ssnn.explain.findings import Reference, findings
-from ssnn.explain.neighbours import nearest, squared_distances, standardised_distance, varying_inputs
+from ssnn.explain.neighbours import nearest, squared_distances
 from ssnn.explain.neurons import is_on, neurons
 from ssnn.explain.records import (
     CurvePoint,
@@ -29,7 +30,7 @@ from ssnn.explain.records import (
     Pixels,
     Values,
 )
-from ssnn.model.inference import ModelArrays, in_blocks, network_inputs
+from ssnn.model.inference import ModelArrays, check_finite, in_blocks, network_inputs
 from ssnn.model.model import Model
 from ssnn.model.novelty import GREY_LEVELS, novelty_score
 from ssnn.network import forward, logistic
@@ -83,7 +84,7 @@ def explain(
     dataset: Dataset,
     backend: Backend,
     questions: Sequence[Question] | None = None,
-    progress: ProgressCallback = lambda step, share: None,
+    progress: RetrainingCallback = lambda step, share: None,
     train_more: bool = True,
 ) -> Explanation:
     """Explain a model and some images.
@@ -130,7 +131,7 @@ def explain(
     )
     usual = backend.to_device((reference.never_varies, reference.usual))
     computed: _ImageRows = in_blocks(backend, _image_rows, rows, arrays, varying, usual)
-    _check_finite(computed.parts.logit)
+    check_finite(computed.parts.logit)
 
     predicted = computed.parts.logit[:, None] > 0
     curve: tuple[CurvePoint, ...] = ()
@@ -183,7 +184,7 @@ def _training_rows(pixels: Array, model: ModelArrays, varying: Array, queries: A
     return _TrainingRows(
         logit=Z[0, :],
         is_on=is_on(A),
-        distance=standardised_distance(X, varying),
+        distance=standardized_distance(X, varying),
         novelty_score=novelty_score(pixels, model.novelty),
         squared_distances=squared_distances(pixels, queries),
     )
@@ -201,7 +202,7 @@ def _image_rows(pixels: Array, model: ModelArrays, varying: Array, usual: tuple[
     return _ImageRows(
         parts=attribute(model.network, X),
         usual_logit=usual_Z[0, :],
-        distance=standardised_distance(X, varying),
+        distance=standardized_distance(X, varying),
         novelty_score=novelty_score(pixels, model.novelty),
     )
 
@@ -232,10 +233,5 @@ def _image(
 
 
 def _labelled(logits: Values, samples: Samples) -> LabelledLogits:
-    _check_finite(logits)
+    check_finite(logits)
     return LabelledLogits(logits, samples.labels)
-
-
-def _check_finite(logits: Values) -> None:
-    if not np.all(np.isfinite(logits)):
-        raise ModelError("the model computes numbers that are not finite: its parameters are of no use")

@@ -30,10 +30,10 @@ RETRAINED = 4  # networks that differ from the model in their seed alone
 SUBSETS, SEEDS = 2, 2  # at each point of the learning curve: random subsets, and networks on each
 POINTS, SHRINK = 4, 4  # points of the curve below the whole, each with a quarter of the samples of the next
 MIN_SAMPLES = 30  # training images of a point
-MIN_WRONG = 20  # wrong images at two points below which a halving could not be told from chance
+MIN_WRONG = 20  # wrong images at two points below which a halving could not be distinguished from chance
 
 
-class ProgressCallback(Protocol):
+class RetrainingCallback(Protocol):
     """Called while networks are trained."""
 
     def __call__(self, step: str, share: float, /) -> object:
@@ -69,14 +69,14 @@ class Ensemble:
         return rates
 
 
-def retrain_with_seeds(dataset: Dataset, model: Model, backend: Backend, progress: ProgressCallback) -> Ensemble:
+def retrain_with_seeds(dataset: Dataset, model: Model, backend: Backend, progress: RetrainingCallback) -> Ensemble:
     """Train networks that differ from the model in their seeds alone."""
     seeds = [(model.settings.seed + i) % 2**32 for i in range(1, RETRAINED + 1)]
     return _train(dataset.train, model, model.standardization, seeds, backend, _step(progress, "seeds"))
 
 
 def learning_curve(
-    dataset: Dataset, model: Model, rates: Sequence[float], backend: Backend, progress: ProgressCallback
+    dataset: Dataset, model: Model, rates: Sequence[float], backend: Backend, progress: RetrainingCallback
 ) -> tuple[CurvePoint, ...]:
     """Test error rates by number of training images, up to all of them.
 
@@ -173,7 +173,7 @@ def _train(
         done += len(costs)
         report(done / iterations)
     loop.to_host_finite(networks, iterations)  # for its check: the networks themselves stay on the device
-    return Ensemble(backend, backend.to_device(standardization.arrays), networks)
+    return Ensemble(backend, batch.transform, networks)
 
 
 def _logits(pixels: Array, transform: Transform, networks: Network) -> Array:
@@ -182,5 +182,5 @@ def _logits(pixels: Array, transform: Transform, networks: Network) -> Array:
     return Z[:, 0, :].mT
 
 
-def _step(progress: ProgressCallback, step: str) -> Callable[[float], object]:
+def _step(progress: RetrainingCallback, step: str) -> Callable[[float], object]:
     return lambda share: progress(step, share)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ssnn.data.pictures import SIZE
+from ssnn.data.dataset import SIDE
 from ssnn.explain.formatting import a, counted, signed
 from ssnn.explain.records import Finding, ImageExplanation, Neighbour, Pixels, Values
 
@@ -221,5 +221,5 @@ def _balance(image: ImageExplanation, reference: Reference) -> Finding:
 
 
 def _place(pixel: int, pixels: Pixels) -> str:
-    row, column = divmod(int(pixel), SIZE)
+    row, column = divmod(int(pixel), SIDE)
     return f"row {row}, column {column} (grey value {pixels[pixel]})"

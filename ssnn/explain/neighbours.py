@@ -1,4 +1,4 @@
-"""Images compared with the training images: the nearest ones, and how far from their mean an image lies."""
+"""The nearest training images of an image."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,11 +7,9 @@ from array_api_compat import array_namespace
 from ssnn.data import Dataset
 from ssnn.explain.records import Neighbour, Pixels, Values
 from ssnn.model.novelty import GREY_LEVELS
-from ssnn.standardize import Standardization
 from ssnn.typing import Array
 
 NEIGHBOURS_PER_CLASS = 5
-MIN_VARYING_STD = 1e-6  # grey values; the article's std of a pixel that never varies is 1e-9
 
 
 def squared_distances(pixels: Array, queries: Array) -> Array:
@@ -51,29 +49,6 @@ def nearest(dataset: Dataset, image: Pixels, squares: Values) -> tuple[tuple[Nei
         for members in classes
     )
     return of_0, of_1
-
-
-def varying_inputs(standardization: Standardization) -> npt.NDArray[np.intp]:
-    """The network's inputs that vary over the training images: the others have no distribution to be far from."""
-    return np.flatnonzero(standardization.std > MIN_VARYING_STD)
-
-
-def standardised_distance(X: Array, varying: Array) -> Array:
-    """Root mean square of the standardised inputs of each image, in the Array API: about 1 for a training image.
-
-    Parameters
-    ----------
-    X : array (n, m)
-    varying : integer array
-        From `varying_inputs`.
-
-    Returns
-    -------
-    array (m,)
-    """
-    xp = array_namespace(X)
-    X = xp.take(X.mT, varying, axis=1).mT  # a sample stays in one stretch of memory
-    return xp.sqrt(xp.mean(X**2, axis=0))
 
 
 def _neighbours(dataset: Dataset, image: Pixels, indices: npt.NDArray[np.intp]) -> tuple[Neighbour, ...]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ssnn.data import Dataset, pictures
+from ssnn.data import Dataset
+from ssnn.data.dataset import SIDE
 from ssnn.errors import SsnnError
-from ssnn.explain import charts, formatting, page_data, provenance, thumbnails
+from ssnn.explain import alt_text, charts, formatting, page_data, provenance, thumbnails
 from ssnn.explain.records import Attribution, Explanation, ImageExplanation
 from ssnn.model import metrics
 from ssnn.model.model import Model
@@ -116,7 +117,7 @@ def _environment() -> "Environment":
     )
     for function in TEMPLATE_FUNCTIONS:
         environment.globals[function.__name__] = function
-    environment.globals |= {"max_neurons": MAX_NEURONS, "size": pictures.SIZE}
+    environment.globals |= {"max_neurons": MAX_NEURONS, "size": SIDE}
     return environment
 
 
@@ -149,14 +150,14 @@ def _charts(explanation: Explanation, model: Model) -> dict[str, Chart]:
     """Every chart for which there is something to draw."""
     train, test = explanation.train_logits.margins, explanation.test_logits.margins
     drawn = {
-        "cost": Chart(charts.cost(model.costs), formatting.cost(model.costs)),
-        "margins": Chart(charts.margins(train, test), formatting.margins(train, test)),
+        "cost": Chart(charts.cost(model.costs), alt_text.cost(model.costs)),
+        "margins": Chart(charts.margins(train, test), alt_text.margins(train, test)),
     }
     if bins := [b for b in explanation.calibration if b.count]:
         digit = model.data.digits[1]
-        drawn["calibration"] = Chart(charts.calibration(bins, digit), formatting.calibration(bins, digit))
+        drawn["calibration"] = Chart(charts.calibration(bins, digit), alt_text.calibration(bins, digit))
     if explanation.curve:
-        drawn["curve"] = Chart(charts.learning_curve(explanation.curve), formatting.learning_curve(explanation.curve))
+        drawn["curve"] = Chart(charts.learning_curve(explanation.curve), alt_text.learning_curve(explanation.curve))
     return drawn
 
 
@@ -175,7 +176,7 @@ TEMPLATE_FUNCTIONS = (
     formatting.a,
     formatting.confidence,
     formatting.counted,
-    formatting.extremes,
+    alt_text.extremes,
     formatting.rate,
     formatting.signed,
     thumbnails.diverging,

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.data import pictures
+from ssnn.data.dataset import SIDE
 from ssnn.explain import thumbnails
 from ssnn.model.model import Model
 from ssnn.model.novelty import GREY_LEVELS
@@ -38,7 +39,7 @@ def network(model: Model) -> dict[str, Any]:
         "colours": {"blue": thumbnails.BLUE, "orange": thumbnails.ORANGE},
         "fullColourQuantile": thumbnails.FULL_COLOUR_QUANTILE,
         "outlineThreshold": thumbnails.OUTLINE_THRESHOLD,
-        "form": {"size": pictures.SIZE, "box": pictures.BOX, "centre": pictures.CENTRE, "edge": pictures.EDGE},
+        "form": {"size": SIDE, "box": pictures.BOX, "centre": pictures.CENTRE, "edge": pictures.EDGE},
     }
 
 

@@ -6,7 +6,7 @@ from textwrap import fill
 
 import numpy as np
 
-from ssnn.data.pictures import SIZE
+from ssnn.data.dataset import SIDE
 from ssnn.explain.comparison import Change
 from ssnn.explain.formatting import a, confidence, counted, signed
 from ssnn.explain.records import Explanation, ImageExplanation, Pixels, Values
@@ -25,7 +25,7 @@ def image(explained: ImageExplanation, digits: tuple[int, int]) -> str:
     prediction = f"taken for {a(explained.digit)} ({confidence(explained.logit)}, logit {signed(explained.logit)})"
     ink, contributions = _ink(explained.pixels), _contributions(explained.attribution.pixels)
     pictures = "\n".join(f"  {left}   {right}" for left, right in zip(ink, contributions, strict=True))
-    legend = f"  {'its ink':<{SIZE}}   + towards {a(one)}, - towards {a(zero)}, strong ones as ⊕ ⊖"
+    legend = f"  {'its ink':<{SIDE}}   + towards {a(one)}, - towards {a(zero)}, strong ones as ⊕ ⊖"
     reasons = "\n".join(
         fill(f"{number}. {finding.text}", _width(), subsequent_indent="   ")
         for number, finding in enumerate(explained.findings, start=1)
@@ -63,13 +63,13 @@ def network(explanation: Explanation, digits: tuple[int, int]) -> str:
 
 def _ink(pixels: Pixels) -> list[str]:
     """Two rows of pixels as one row of half blocks."""
-    lit = pixels.reshape(SIZE // 2, 2, SIZE) >= MIN_INK
+    lit = pixels.reshape(SIDE // 2, 2, SIDE) >= MIN_INK
     return ["".join(BLOCKS[upper, lower] for upper, lower in zip(*pair.tolist(), strict=True)) for pair in lit]
 
 
 def _contributions(parts: Values) -> list[str]:
     """Two rows of contributions as one row of signs, each of the stronger of two; small ones are dots."""
-    rows = parts.reshape(SIZE // 2, 2, SIZE)
+    rows = parts.reshape(SIDE // 2, 2, SIDE)
     stronger = np.where(abs(rows[:, 0]) >= abs(rows[:, 1]), rows[:, 0], rows[:, 1])
     largest = float(np.max(abs(stronger))) or 1.0
     return ["".join(_sign(float(part) / largest) for part in row) for row in stronger]

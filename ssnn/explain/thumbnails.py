@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssnn.data.pictures import SIZE
+from ssnn.data.dataset import SIDE
 from ssnn.explain.records import Pixels, Values
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def ink(pixels: Pixels) -> str:
     """Grey values as black ink on a transparent ground, which a page may invert."""
     from PIL import Image
 
-    opacity = Image.fromarray(pixels.reshape(SIZE, SIZE))
+    opacity = Image.fromarray(pixels.reshape(SIDE, SIDE))
     return _uri(Image.merge("LA", (Image.new("L", opacity.size), opacity)))
 
 
@@ -34,7 +34,7 @@ def diverging(values: Values, scale: float) -> str:
     shade = np.arange(-COLOUR_STEPS, COLOUR_STEPS + 1)
     colours = np.where(shade[:, None] < 0, BLUE, ORANGE).astype(np.uint8)
     opacity = np.rint(255 / COLOUR_STEPS * np.abs(shade)).astype(np.uint8)
-    image = Image.fromarray((steps + COLOUR_STEPS).astype(np.uint8).reshape(SIZE, SIZE))
+    image = Image.fromarray((steps + COLOUR_STEPS).astype(np.uint8).reshape(SIDE, SIDE))
     image.putpalette(colours.tobytes())
     return _uri(image, transparency=opacity.tobytes())
 
@@ -51,7 +51,7 @@ def scale_of(values: Values) -> float:
 
 def outline(pixels: Pixels) -> str:
     """The edge of the ink, as the path of an SVG with one unit per pixel."""
-    bright = np.pad(pixels.reshape(SIZE, SIZE) > OUTLINE_THRESHOLD, 1)
+    bright = np.pad(pixels.reshape(SIDE, SIDE) > OUTLINE_THRESHOLD, 1)
     across = np.argwhere(bright[1:, 1:-1] != bright[:-1, 1:-1])  # pixels that differ from the one above them
     down = np.argwhere(bright[1:-1, 1:] != bright[1:-1, :-1])
     return "".join([f"M{x} {y}h1" for y, x in across] + [f"M{x} {y}v1" for y, x in down])

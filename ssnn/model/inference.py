@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import Backend
-from ssnn.data.blocks import fill_up
+from ssnn.data.blocks import pad_rows
+from ssnn.errors import ModelError
 from ssnn.model import novelty
 from ssnn.model.novelty import Novelty
 from ssnn.network import Network, forward
@@ -45,6 +46,18 @@ def logits(
     return found
 
 
+def check_finite(logits: npt.NDArray[np.floating]) -> None:
+    """Check the logits of a model.
+
+    Raises
+    ------
+    ModelError
+        If one is not finite.
+    """
+    if not np.all(np.isfinite(logits)):
+        raise ModelError("a logit is not finite: the model's parameters are invalid")
+
+
 def novelty_scores(backend: Backend, known: Novelty, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """How unlike the training images each image is, (m,), from raw pixels (m, n0); see `ssnn.model.novelty`."""
     found: npt.NDArray[np.float64] = in_blocks(backend, novelty.novelty_score, pixels, backend.to_device(known))
@@ -75,7 +88,7 @@ def in_blocks(backend: Backend, function: Callable[..., Tree], pixels: npt.NDArr
     # Few different block lengths, padded with zeros, so that a library that compiles does so rarely.
     length = min(MAX_BLOCK, 1 << max(0, len(pixels) - 1).bit_length())
     blocks = [
-        backend.to_host(program(backend.asarray(fill_up(pixels[start : start + length], length)), *constants))
+        backend.to_host(program(backend.asarray(pad_rows(pixels[start : start + length], length)), *constants))
         for start in range(0, max(1, len(pixels)), length)
     ]
     return tree_map(lambda *parts: np.concatenate(parts).astype(np.float64)[: len(pixels)], *blocks)

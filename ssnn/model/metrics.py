@@ -15,14 +15,14 @@ NORMAL_975 = 1.959963984540054  # the standard normal distribution has 95 % betw
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network says of images, held against their classes.
+    """A network's predictions on images, compared with their classes.
 
     Attributes
     ----------
     samples : int
         How many images.
     errors : tuple of int
-        Those that it gets wrong, as indices into the images it was asked about.
+        Indices of the images that it gets wrong.
     confusion : ((int, int), (int, int))
         How many images of class i it takes for class j: confusion[i][j].
     log_loss : float
@@ -60,23 +60,23 @@ class Evaluation:
 
 
 def evaluate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Evaluation:
-    """Judge logits (m,) by the classes (m,); a positive logit says 1.
+    """Evaluate logits (m,) against the classes (m,); a positive logit predicts class 1.
 
     Raises
     ------
     UsageError
-        If there is nothing to judge, or a class is neither 0 nor 1.
+        If there is no image, or a class is neither 0 nor 1.
     """
     if not len(labels):
-        raise UsageError("there is no image to judge the network on")
+        raise UsageError("there is no image to evaluate the network on")
     if np.any(labels > 1):
         raise UsageError(f"labels are the classes 0 and 1, whichever digits they stand for; one is {np.max(labels)}")
     Z, Y = logits.astype(np.float64)[None, :], labels.astype(np.float64)[None, :]
-    says = (logits > 0).astype(np.intp)
-    zeros, ones = (np.bincount(says[labels == label], minlength=2).tolist() for label in (0, 1))
+    predicted = (logits > 0).astype(np.intp)
+    zeros, ones = (np.bincount(predicted[labels == label], minlength=2).tolist() for label in (0, 1))
     return Evaluation(
         samples=len(labels),
-        errors=tuple(np.flatnonzero(says != labels).tolist()),
+        errors=tuple(np.flatnonzero(predicted != labels).tolist()),
         confusion=((zeros[0], zeros[1]), (ones[0], ones[1])),
         log_loss=float(cost(Z, Y, 1 / len(labels))),
         brier_score=float(np.mean((logistic(Z) - Y) ** 2)),

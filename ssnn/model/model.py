@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ssnn.backends import Backend, Description, open_backend
 from ssnn.data import Samples
-from ssnn.errors import ModelError, UsageError
+from ssnn.errors import UsageError
 from ssnn.model import inference
 from ssnn.model.metrics import Evaluation, evaluate
 from ssnn.model.novelty import Novelty
@@ -70,12 +70,11 @@ class Model:
         BackendError
             If the backend is not usable here; so for all methods below.
         ModelError
-            If a logit is not finite, which no model that `ssnn.fit` gave has been seen to do; so for all of them.
+            If a logit is not finite, which means damaged parameters; so for all methods below.
         """
         rows = self._rows(images)
         found = inference.logits(self._open(backend), self.network, self.standardization, rows)
-        if not np.all(np.isfinite(found)):
-            raise ModelError("the model computes numbers that are not finite: its parameters are of no use")
+        inference.check_finite(found)
         return found
 
     def predict(self, images: npt.NDArray[np.uint8], backend: str | Backend = "numpy") -> npt.NDArray[np.uint8]:
@@ -100,7 +99,7 @@ class Model:
         return inference.novelty_scores(self._open(backend), self.novelty, self._rows(images))
 
     def evaluate(self, samples: Samples, backend: str | Backend = "numpy") -> Evaluation:
-        """Judge the model on images whose classes are known.
+        """Evaluate the model on images whose classes are known.
 
         Raises
         ------

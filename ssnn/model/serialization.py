@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import DTYPES, Description
-from ssnn.data.pictures import SIZE
+from ssnn.data.dataset import SIDE
 from ssnn.errors import ModelError
 from ssnn.model.model import Model
 from ssnn.model.novelty import Novelty
@@ -160,7 +160,7 @@ def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
     data = _record(DataSummary, metadata["data"])
     if data.digits not in permutations(range(10), 2):
         raise ValueError(f"digits {data.digits}")
-    n0 = SIZE**2
+    n0 = SIDE**2
     mean = _shaped("familiar_mean", tensors, np.float32, 2, n0)
     features = _shaped("features", tensors, np.int64, None)
     n = len(features)

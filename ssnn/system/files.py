@@ -103,7 +103,7 @@ def atomic_write(path: str | Path) -> Iterator[Callable[[bytes], None]]:
         opened = target if special else _temporary(target)
         if not special:
             _remove_abandoned(target.parent)
-        file = open(opened, "wb" if special else "xb")  # noqa: SIM115 - errors of the block are not ours to tell
+        file = open(opened, "wb" if special else "xb")  # noqa: SIM115 - errors of the block are not ours to report
 
     def write(content: bytes) -> None:
         with _one_line_errors(path):
@@ -120,7 +120,7 @@ def atomic_write(path: str | Path) -> Iterator[Callable[[bytes], None]]:
                 opened.replace(target)
                 _sync_folder(target.parent)
     finally:
-        with suppress(OSError):  # of a full disk, which has been told
+        with suppress(OSError):  # of a full disk, which has been reported
             file.close()
         if not special:
             opened.unlink(missing_ok=True)

@@ -62,7 +62,7 @@ def defer_first_signal(message: str) -> Iterator[Callable[[], int | None]]:
 def _handled(
     handler: Callable[[int, FrameType | None], None], *numbers: signal.Signals
 ) -> Iterator[dict[signal.Signals, Any]]:
-    """Handle these signals within the block, but for those that the process was told to ignore."""
+    """Handle these signals within the block, except those that the process ignores."""
     before = {number: signal.getsignal(number) for number in numbers}
     before = {number: was for number, was in before.items() if was not in (signal.SIG_IGN, None)}
     if threading.current_thread() is not threading.main_thread():

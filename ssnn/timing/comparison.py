@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from ssnn.backends import Availability, Backend, available_backends, open_backend
 from ssnn.data import MNIST_COUNTS, Dataset
+from ssnn.data.dataset import SIDE
 from ssnn.data.memmap import load_memmap, save_memmap
 from ssnn.errors import DisagreementError, SsnnError
 from ssnn.network import Network
@@ -35,7 +36,7 @@ from ssnn.timing.trial import (
 )
 
 MAX_NEURONS_TIMES_RATE = 100  # of hidden neurons times learning rate: above it a wide network oscillates
-PIXELS = 28 * 28
+PIXELS = SIDE**2
 MAX_ACTIVATIONS = 2048  # samples whose activations a backend holds at once
 
 
@@ -60,8 +61,8 @@ class Comparison:
 Step = Measurement | Exception  # of one backend and size: verified, then with one timed call more each time; or why not
 
 
-class Progress(Protocol):
-    """What is called before each step."""
+class ComparisonCallback(Protocol):
+    """Called before each step."""
 
     def __call__(self, what: str, done: int, total: int, /) -> object:
         """Report the backend that is measured next, and the number of steps done and in all."""
@@ -88,7 +89,12 @@ def probe_backends() -> list[Availability]:
 
 
 def compare(
-    digits: Dataset, names: Sequence[str], hidden: Sequence[int], iterations: int, dtype: str, report: Progress
+    dataset: Dataset,
+    names: Sequence[str],
+    hidden: Sequence[int],
+    iterations: int,
+    dtype: str,
+    report: ComparisonCallback,
 ) -> Comparison:
     """Measure every backend with every size of the hidden layer.
 
@@ -96,7 +102,7 @@ def compare(
 
     Parameters
     ----------
-    digits : Dataset
+    dataset : Dataset
     names : sequence of str
         Of backends.
     hidden : sequence of int
@@ -111,15 +117,15 @@ def compare(
     def advance(what: str) -> None:
         report(what, next(done), total)
 
-    samples = len(digits.train)
+    samples = len(dataset.train)
     settings = [_settings(samples, size, iterations) for size in hidden]
     at_once = max(1, machine.free_memory() // _process_memory(samples, max(hidden)))
     outcomes: list[Measurement | Failure] = []
     with tempfile.TemporaryDirectory() as folder:
-        save_memmap(digits, Path(folder))
+        save_memmap(dataset, Path(folder))
         advance("reference")
-        references = list(in_a_process(_reference_networks, folder, digits.name, settings))
-        work = dtype, folder, digits.name, settings, references
+        references = list(in_a_process(_reference_networks, folder, dataset.name, settings))
+        work = dtype, folder, dataset.name, settings, references
         for start in range(0, len(names), at_once):
             outcomes += _measure(names[start : start + at_once], work, hidden, advance)
     return Comparison(
@@ -204,9 +210,9 @@ def _probe() -> Iterator[Availability]:
 
 
 def _reference_networks(folder: str, data: str, settings: Sequence[Settings]) -> Iterator[Network]:
-    digits = load_memmap(Path(folder), data)
+    dataset = load_memmap(Path(folder), data)
     for each in settings:
-        network, _ = reference(digits, each)
+        network, _ = reference(dataset, each)
         yield network
 
 
@@ -218,16 +224,16 @@ def _steps(
     started = time.perf_counter()
     backend = open_backend(name, dtype=dtype)
     opening = time.perf_counter() - started
-    digits = load_memmap(Path(folder), data)
+    dataset = load_memmap(Path(folder), data)
     for each, network in zip(settings, references, strict=True):
-        yield from _steps_of_size(backend, digits, each, network, opening)
+        yield from _steps_of_size(backend, dataset, each, network, opening)
 
 
 def _steps_of_size(
-    backend: Backend, digits: Dataset, settings: Settings, reference: Network, opening: float
+    backend: Backend, dataset: Dataset, settings: Settings, reference: Network, opening: float
 ) -> Iterator[Step]:
     try:
-        trial = Trial(backend, digits, settings)
+        trial = Trial(backend, dataset, settings)
         measured = replace(trial.verify(reference), opening=opening)
     except (DisagreementError, MemoryError) as error:
         yield error

@@ -63,13 +63,13 @@ class Measurement:
 class Trial:
     """The loop that training runs, compiled, with its arguments on the device."""
 
-    def __init__(self, backend: Backend, digits: Dataset, settings: Settings) -> None:
+    def __init__(self, backend: Backend, dataset: Dataset, settings: Settings) -> None:
         self._watch = Stopwatch()
-        self._backend, self._digits, self._settings = backend, digits, settings
-        self._standardization = fit_pixels(digits.train.pixels, settings.constant_features)
-        sizes = (digits.train.pixels.shape[1], *settings.hidden, 1)
+        self._backend, self._dataset, self._settings = backend, dataset, settings
+        self._standardization = fit_pixels(dataset.train.pixels, settings.constant_features)
+        sizes = (dataset.train.pixels.shape[1], *settings.hidden, 1)
         start = initial_network(sizes, settings.seed, self._standardization.features)
-        batch = batch_to_device(backend, self._standardization, digits.train, start, self._watch)
+        batch = batch_to_device(backend, self._standardization, dataset.train, start, self._watch)
         self._start = backend.to_device(start)
         self._loop = Loop(backend, batch, settings.learning_rate, self._watch)
         self._loop.compile(self._start, settings.iterations)
@@ -98,8 +98,8 @@ class Trial:
             )
         return Measurement(
             backend=backend.describe(),
-            data=self._digits.name,
-            samples=len(self._digits.train),
+            data=self._dataset.name,
+            samples=len(self._dataset.train),
             features=len(self._standardization.features),
             hidden=self._settings.hidden,
             iterations=iterations,
@@ -138,8 +138,8 @@ def iterations_per_call(samples: int, pixels: int, hidden: int) -> int:
     return max(2, min(MAX_ITERATIONS_PER_CALL, WORK_PER_CALL // (samples * pixels * hidden)))
 
 
-def reference(digits: Dataset, settings: Settings) -> tuple[Network, Costs]:
+def reference(dataset: Dataset, settings: Settings) -> tuple[Network, Costs]:
     """What every backend is verified against: the network after these iterations in NumPy float64, and the costs."""
     backend = open_backend("numpy", dtype="float64")
-    network, costs = Trial(backend, digits, settings).run()
+    network, costs = Trial(backend, dataset, settings).run()
     return backend.to_host(network), costs

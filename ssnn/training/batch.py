@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from array_api_compat import array_namespace, device
 
 from ssnn.backends import Accumulation, Backend
 from ssnn.data import Samples
-from ssnn.data.blocks import fill_up
+from ssnn.data.blocks import pad_rows
+from ssnn.data.memmap import release
 from ssnn.network import Network, gradients
 from ssnn.standardize import Standardization, select, standardize
 from ssnn.system.stopwatch import Stopwatch
@@ -33,6 +35,8 @@ class Batch:
         1/m for each of the m samples, 0 for padding.
     accumulation : Accumulation
         How the batch is split.
+    transform : (array (n0,), array (n0,), array (n0,))
+        Features, mean and std of the standardisation, on the device.
     inputs : callable
         From a microbatch of X to the network's inputs.
     """
@@ -41,6 +45,7 @@ class Batch:
     Y: Array
     sample_weight: Array
     accumulation: Accumulation
+    transform: tuple[Array, Array, Array]
     inputs: Callable[[Array], Array]
 
     def gradients(self, network: Network, X: Array, Y: Array, sample_weight: Array) -> tuple[Network, Array]:
@@ -55,37 +60,65 @@ def batch_to_device(
     start: Network,
     watch: Stopwatch,
 ) -> Batch:
-    """Bring samples to the device, split as the backend wants it for this network (or stack of networks).
+    """Bring samples to the device, split as the backend chooses for this network (or stack of networks).
 
     The time goes to "transfer" and "compile" on the stopwatch.
+
+    Raises
+    ------
+    MemoryError
+        If the device cannot hold them.
     """
     W = [layer.W for layer in start]
     weights = max(w.shape[-2] * w.shape[-1] for w in W)
-    accumulation = backend.accumulation(len(samples), weights, is_stack=W[0].ndim > 2)
-    size = accumulation.microbatch_size
-    count = accumulation.count(len(samples))
+    accumulation = backend.accumulation(len(samples), W[0].shape[-1], weights, is_stack=W[0].ndim > 2)
+    _check_memory(backend, len(samples), W[0].shape[-1], accumulation)
+    size, count = accumulation.microbatch_size, accumulation.count(len(samples))
     with watch.measure("transfer"):
-        features, mean, std = backend.to_device(standardization.arrays)
-        classes = fill_up(samples.labels.astype(np.float64), count * size)
-        weight = fill_up(np.full(len(samples), 1 / len(samples)), count * size)
-        Y, sample_weight = backend.shard(tuple(row.reshape(count, 1, size) for row in (classes, weight)))
+        transform = backend.to_device(standardization.arrays)
+        classes = pad_rows(samples.labels.astype(np.float64), count * size).reshape(count, 1, size)
+        weight = pad_rows(np.full(len(samples), 1 / len(samples)), count * size).reshape(count, 1, size)
+        Y, sample_weight = backend.shard(count, lambda start, stop: (classes[start:stop], weight[start:stop]))
     if accumulation.raw_pixels:
         with watch.measure("transfer"):
-            X = backend.shard(_raw(samples.pixels, standardization.features, count, size))
+            X = backend.shard(count, partial(_raw, samples.pixels, standardization.features, accumulation))
             backend.synchronize((X, Y, sample_weight))
-        return Batch(X, Y, sample_weight, accumulation, lambda X: standardize(X, mean, std))
-    X = _standardized(backend, samples.pixels, (features, mean, std), count, size, watch)
+        _, mean, std = transform
+        return Batch(X, Y, sample_weight, accumulation, transform, lambda X: standardize(X, mean, std))
+    X = _standardized(backend, samples.pixels, transform, count, size, watch)
     with watch.measure("transfer"):
         backend.synchronize((X, Y, sample_weight))
-    return Batch(X, Y, sample_weight, accumulation, lambda X: X)
+    return Batch(X, Y, sample_weight, accumulation, transform, lambda X: X)
 
 
-def _raw(pixels: npt.NDArray[Any], features: npt.NDArray[np.intp], count: int, size: int) -> npt.NDArray[Any]:
-    """Raw pixels (m, n0) as microbatches (count, n, size), padded with zeros."""
-    X = np.zeros((count, len(features), size), pixels.dtype)
-    for index, start in enumerate(range(0, len(pixels), size)):
-        rows = pixels[start : start + size]
-        X[index, :, : len(rows)] = select(rows, features)
+def _check_memory(backend: Backend, samples: int, features: int, accumulation: Accumulation) -> None:
+    """Refuse a batch that the device cannot hold, before anything is brought there.
+
+    Raises
+    ------
+    MemoryError
+        Which names the size in either form.
+    """
+    raw, standardized = samples * features, samples * features * np.dtype(backend.dtype).itemsize
+    free = backend.free_memory()
+    if (raw if accumulation.raw_pixels else standardized) > free:
+        sizes = f"{raw / 1e9:,.1f} GB as raw pixels and {standardized / 1e9:,.1f} GB in {backend.dtype}"
+        raise MemoryError(f"{samples:,} samples take {sizes}, and {backend.device} has {free / 1e9:,.1f} GB free")
+
+
+def _raw(
+    pixels: npt.NDArray[Any], features: npt.NDArray[np.intp], accumulation: Accumulation, start: int, stop: int
+) -> npt.NDArray[Any]:
+    """Raw pixels (m, n0) as the microbatches (stop - start, n, size) from start to stop, padded with zeros."""
+    size, n = accumulation.microbatch_size, len(features)
+    if accumulation.feature_major:
+        X = np.zeros((stop - start, n, size), pixels.dtype)
+    else:
+        X = np.zeros((stop - start, size, n), pixels.dtype).mT
+    for index in range(start, stop):
+        rows = pixels[index * size : (index + 1) * size]
+        X[index - start, :, : len(rows)] = select(rows, features)
+        release(pixels)
     return X
 
 
@@ -111,7 +144,8 @@ def _standardized(
         X = backend.program(allocate)(transform[1])
     program = backend.program(write)
     for index in range(count):
-        rows = fill_up(pixels[index * size : (index + 1) * size], size)
+        rows = pad_rows(pixels[index * size : (index + 1) * size], size)
+        release(pixels)
         for start in range(0, size, MAX_STANDARDIZED):
             with watch.measure("transfer"):
                 on_device = backend.asarray(rows[start : start + MAX_STANDARDIZED])

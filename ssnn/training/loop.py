@@ -105,5 +105,6 @@ class Loop:
 
 
 def _diverged(what: str, iteration: int, learning_rate: float | Array) -> TrainingError:
-    rate = f"{learning_rate:g}" if isinstance(learning_rate, float) else "these"
-    return TrainingError(f"{what} at iteration {iteration}; try a learning rate below {rate}")
+    is_one = isinstance(learning_rate, float)
+    remedy = f"try a learning rate below {learning_rate:g}" if is_one else "try smaller learning rates"
+    return TrainingError(f"{what} at iteration {iteration}; {remedy}")

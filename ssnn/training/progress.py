@@ -1,9 +1,8 @@
-"""How far a run is, and after which iterations it says so."""
+"""The progress of a run, and after which iterations it is reported."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 PROGRESS_STEPS = 20  # reports per run, as in the article
 
@@ -31,13 +30,6 @@ class Progress:
     seconds_per_iteration: float
 
 
-class ProgressReport(Protocol):
-    """What is called at the end of every progress step."""
-
-    def __call__(self, progress: Progress, /) -> object:
-        """Report."""
-
-
 def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: float) -> Progress:
     """The progress of a run, from the costs of all iterations so far."""
     previous = costs[-2] if len(costs) > 1 else math.nan
@@ -45,9 +37,9 @@ def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: 
 
 
 def boundaries(done: int, iterations: int, checkpoint_every: int | None = None) -> Iterator[int]:
-    """Where progress steps end: every twentieth of all iterations, counted anew from each checkpoint.
+    """Where progress steps end: every twentieth of all iterations, counted from each checkpoint.
 
-    Between two boundaries nothing waits for the host. The first is `done`, the last `iterations`. Starting anew at
+    Between two boundaries nothing waits for the host. The first is `done`, the last `iterations`. Counting from
     each checkpoint keeps the number of different step lengths small: each is compiled on its own.
     """
     yield done

@@ -9,7 +9,7 @@ from ssnn.model.model import Model
 from ssnn.settings import Settings
 
 
-def check_continues(model: Model, digits: Dataset, sha256: str, backend: Backend, settings: Settings) -> None:
+def check_continues(model: Model, dataset: Dataset, sha256: str, backend: Backend, settings: Settings) -> None:
     """Refuse to continue a model with other data, another dtype or other settings than it was begun with.
 
     Raises
@@ -22,14 +22,16 @@ def check_continues(model: Model, digits: Dataset, sha256: str, backend: Backend
         for field in fields(Settings)
         if field.name != "iterations"
     ]
-    pairs += [("dtype", backend.dtype, model.dtype), ("digits", digits.classes, model.data.digits)]
-    contradictions = [f"{name} {_plain(given)}, not {_plain(had)}" for name, given, had in pairs if given != had]
+    pairs += [("dtype", backend.dtype, model.dtype), ("digits", dataset.classes, model.data.digits)]
+    contradictions = [
+        f"{name} {_plain(given)}, not {_plain(expected)}" for name, given, expected in pairs if given != expected
+    ]
     if contradictions:
         raise UsageError(f"what is asked for contradicts the model to be continued: {'; '.join(contradictions)}")
     if sha256 != model.data.sha256:
         raise UsageError(
             f"the model to be continued has learnt from {model.data.train:,} other images, {model.data.name} "
-            f"({model.data.origin}); these are {len(digits.train):,}, {digits.name} ({digits.origin})"
+            f"({model.data.origin}); these are {len(dataset.train):,}, {dataset.name} ({dataset.origin})"
         )
     if settings.iterations <= len(model.costs):
         raise UsageError(

@@ -1,14 +1,12 @@
-"""Training: digits, a backend and settings in; a model of plain numbers and NumPy arrays out.
+"""Training: a dataset, a backend and settings in; a model of plain numbers and NumPy arrays out.
 
 Nothing is printed here. A caller that wants to show progress, or to save what has been reached, passes a callback.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from ssnn.backends import Backend, open_backend
 from ssnn.data import Dataset
-from ssnn.errors import UsageError
 from ssnn.initialization import initial_network
 from ssnn.model.inference import logits
 from ssnn.model.metrics import evaluate
@@ -20,28 +18,29 @@ from ssnn.settings import Settings
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import batch_to_device
+from ssnn.training.callbacks import Callbacks, CheckpointCallback, ProgressCallback, StoppingRule
 from ssnn.training.loop import Loop
-from ssnn.training.progress import ProgressReport, boundaries, progress_of
+from ssnn.training.progress import boundaries, progress_of
 from ssnn.training.resume import check_continues
 from ssnn.tree import tree_map
 
 
 def fit(
-    digits: Dataset,
+    dataset: Dataset,
     backend: str | Backend = "numpy",
     settings: Settings | None = None,
     *,
     resume: Model | None = None,
-    report: ProgressReport | None = None,
-    checkpoint: Callable[[Model], object] | None = None,
+    report: ProgressCallback | None = None,
+    checkpoint: CheckpointCallback | None = None,
     checkpoint_every: int | None = None,
-    stopping: Callable[[Sequence[float]], bool] | None = None,
+    stopping: StoppingRule | None = None,
 ) -> TrainedModel:
-    """Train a network by full-batch gradient descent and judge it on the training and the test images.
+    """Train a network by full-batch gradient descent and evaluate it on the training and the test images.
 
     Parameters
     ----------
-    digits : Dataset
+    dataset : Dataset
         From `ssnn.load_data`.
     backend : str or Backend
         A name, which computes in float32 or in the dtype of `resume`, or what `ssnn.open_backend` opened.
@@ -77,41 +76,25 @@ def fit(
     settings = settings or (resume.settings if resume else Settings())
     if isinstance(backend, str):
         backend = open_backend(backend, dtype=resume.dtype if resume else "float32")
-    callbacks = _Callbacks(report, checkpoint, checkpoint_every, stopping)
+    callbacks = Callbacks(report, checkpoint, checkpoint_every, stopping)
     watch = Stopwatch()
-    begun = _begin(digits, backend, settings, resume)
-    batch = batch_to_device(backend, begun.standardization, digits.train, begun.network, watch)
+    begun = _begin(dataset, backend, settings, resume)
+    batch = batch_to_device(backend, begun.standardization, dataset.train, begun.network, watch)
     loop = Loop(backend, batch, settings.learning_rate, watch)
     trained = _train(begun, loop, backend, watch, callbacks)
     train, test = (
         evaluate(logits(backend, trained.network, trained.standardization, part.pixels), part.labels)
-        for part in (digits.train, digits.test)
+        for part in (dataset.train, dataset.test)
     )
-    run = Run(len(trained.costs) - len(begun.costs), train, test, _seconds(digits, watch))
+    run = Run(len(trained.costs) - len(begun.costs), train, test, _seconds(dataset, watch))
     return TrainedModel(**{field.name: getattr(trained, field.name) for field in fields(Model)}, run=run)
 
 
-@dataclass(frozen=True)
-class _Callbacks:
-    """What the caller of `fit` wants to be called during training."""
-
-    report: ProgressReport | None
-    checkpoint: Callable[[Model], object] | None
-    checkpoint_every: int | None
-    stopping: Callable[[Sequence[float]], bool] | None
-
-    def __post_init__(self) -> None:
-        if (self.checkpoint_every is None) != (self.checkpoint is None):
-            raise UsageError("checkpoint and checkpoint_every are of use only together")
-        if self.checkpoint_every is not None and self.checkpoint_every < 1:
-            raise UsageError(f"a checkpoint every {self.checkpoint_every} iterations: at least 1 is needed")
-
-
-def _begin(digits: Dataset, backend: Backend, settings: Settings, resume: Model | None) -> Model:
+def _begin(dataset: Dataset, backend: Backend, settings: Settings, resume: Model | None) -> Model:
     """The model before the first iteration of this run: a new one, or the one to continue."""
-    sha256 = digits.train.sha256()
+    sha256 = dataset.train.sha256()
     if resume is not None:
-        check_continues(resume, digits, sha256, backend, settings)
+        check_continues(resume, dataset, sha256, backend, settings)
         network, standardization, novelty, costs = (
             resume.network,
             resume.standardization,
@@ -119,23 +102,23 @@ def _begin(digits: Dataset, backend: Backend, settings: Settings, resume: Model 
             resume.costs,
         )
     else:
-        standardization = fit_pixels(digits.train.pixels, settings.constant_features)
-        sizes = (digits.train.pixels.shape[1], *settings.hidden, 1)
+        standardization = fit_pixels(dataset.train.pixels, settings.constant_features)
+        sizes = (dataset.train.pixels.shape[1], *settings.hidden, 1)
         start = initial_network(sizes, settings.seed, standardization.features)
         network = tree_map(lambda parameters: parameters.astype(backend.dtype), start)
-        novelty, costs = fit_novelty(digits.train.pixels, digits.train.labels), ()
+        novelty, costs = fit_novelty(dataset.train.pixels, dataset.train.labels), ()
     return Model(
         network=network,
         standardization=standardization,
         novelty=novelty,
         settings=settings,
-        data=_summary(digits, sha256, standardization),
+        data=_summary(dataset, sha256, standardization),
         backend=backend.describe(),
         costs=costs,
     )
 
 
-def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbacks: _Callbacks) -> Model:
+def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbacks: Callbacks) -> Model:
     """The model after all iterations, or after as many as the caller let it do."""
     settings, costs = begun.settings, list(begun.costs)
     with watch.measure("transfer"):
@@ -158,24 +141,24 @@ def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbac
     return model(network)
 
 
-def _summary(digits: Dataset, sha256: str, standardization: Standardization) -> DataSummary:
+def _summary(dataset: Dataset, sha256: str, standardization: Standardization) -> DataSummary:
     return DataSummary(
-        name=digits.name,
-        origin="".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in digits.origin),
-        digits=digits.classes,
-        train=len(digits.train),
-        test=len(digits.test),
+        name=dataset.name,
+        origin="".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in dataset.origin),
+        digits=dataset.classes,
+        train=len(dataset.train),
+        test=len(dataset.test),
         features=len(standardization.features),
         constant_features=standardization.n_constant,
         sha256=sha256,
     )
 
 
-def _seconds(digits: Dataset, watch: Stopwatch) -> Seconds:
+def _seconds(dataset: Dataset, watch: Stopwatch) -> Seconds:
     return Seconds(
-        load=digits.seconds,
+        load=dataset.seconds,
         transfer=watch.seconds["transfer"],
         compile=watch.seconds["compile"],
         iterations=watch.seconds["iterations"],
-        total=digits.seconds + watch.total(),
+        total=dataset.seconds + watch.total(),
     )
