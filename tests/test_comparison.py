@@ -66,7 +66,7 @@ def test_a_process_computes_only_what_it_is_asked_for():
     assert not psutil.wait_procs([first, second], timeout=10)[1]
 
 
-@pytest.mark.parametrize(("free", "groups"), [(10**9, ["abc"]), (4 * 10**6, ["ab", "c"]), (1, ["a", "b", "c"])])
+@pytest.mark.parametrize(("free", "groups"), [(10**9, ["abc"]), (4 * 10**6, ["ab", "c"]), (10**6, ["a", "b", "c"])])
 def test_backends_are_measured_together_as_far_as_they_fit_into_memory(monkeypatch, few_digits, free, groups):
     """Each needs 1.5 MB for these samples."""
     measured = []

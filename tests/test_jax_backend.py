@@ -80,3 +80,54 @@ def test_a_count_of_threads_that_is_none_is_passed_over():
     import_or_skip("jax")
     code = "from ssnn.backends import open_backend; print(open_backend('jax').describe().threads)"
     assert int(run_python(code, NPROC="abc")) >= 1
+
+
+@pytest.mark.jax
+def test_devices_add_up_their_gradients_once_per_iteration_and_gather_nothing():
+    """In a process of its own, since a process takes its cores as devices once; read from the compiled program."""
+    import_or_skip("jax")
+    code = """
+import ssnn, re
+from ssnn.standardize import fit_pixels
+from ssnn.initialization import initial_network
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training.batch import batch_to_device
+from ssnn.training.loop import Loop
+import os; os.sched_getaffinity = lambda _: {0, 1}
+digits, backend = ssnn.load_data("synthetic"), ssnn.open_backend("jax", device="cpu")
+standardization = fit_pixels(digits.train.pixels)
+start = initial_network((784, 10, 1), 0, standardization.features)
+batch = batch_to_device(backend, standardization, digits.train, start, Stopwatch())
+loop = Loop(backend, batch, 0.5, Stopwatch())
+program = loop.compile(backend.to_device(start), 5)
+with backend.library_config():
+    network, *arguments = program._replicated(backend.to_device(start), batch.X, batch.Y, batch.sample_weight, 0.5)
+    text = program.function.lower(network, *arguments).compile().as_text()
+print(backend.describe().device, *(len(re.findall(rf" {name}[(-]", text)) for name in ("all-reduce", "all-gather")))
+"""
+    assert run_python(code) == "cpu (2 devices) 1 0"
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize(
+    ("before", "environment", "device"),
+    [
+        ("", {}, "cpu (2 devices)"),
+        ("import jax; jax.devices()", {}, "cpu"),
+        ("import jax; jax.config.update('jax_num_cpu_devices', 1)", {}, "cpu"),
+        ("", {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}, "cpu"),
+        ("", {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}, "cpu (2 devices)"),
+    ],
+)
+def test_cores_become_devices_unless_jax_has_started_or_the_user_has_set_their_number(before, environment, device):
+    import_or_skip("jax")
+    opened = "ssnn.open_backend('jax', device='cpu').describe().device"
+    code = f"import os, ssnn; os.sched_getaffinity = lambda _: {{0, 1}}\n{before}\nprint({opened})"
+    assert run_python(code, **environment) == device
+
+
+@pytest.mark.jax
+def test_one_thread_is_one_device():
+    import_or_skip("jax")
+    code = "import ssnn; print(ssnn.open_backend('jax', device='cpu', threads=1).describe().device)"
+    assert run_python(code, NPROC="") == "cpu"

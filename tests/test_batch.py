@@ -1,0 +1,102 @@
+"""Samples on the device: raw or standardised, whole or in shares, and refused where they cannot fit."""
+
+import gc
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+from support import BACKENDS, open_or_skip
+
+from ssnn import backends
+from ssnn.agreement import disagreement, tolerance
+from ssnn.data import Samples
+from ssnn.data.memmap import load_memmap, save_memmap
+from ssnn.initialization import initial_network
+from ssnn.settings import Settings
+from ssnn.standardize import fit_pixels
+from ssnn.system import machine
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.training.batch import batch_to_device
+from ssnn.training.loop import Loop
+from ssnn.training.trainer import fit
+
+
+def choosing(backend, **choices):
+    """The backend, but for these choices of how a batch is split and kept."""
+    chosen = backend.accumulation
+    backend.accumulation = lambda *arguments, **options: replace(chosen(*arguments, **options), **choices)
+    return backend
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", [(), (10,), (6, 4)])
+@pytest.mark.parametrize("constant_features", ["drop", "keep"])
+def test_on_numpy_raw_pixels_give_the_bits_of_standardised_ones(few_digits, dtype, hidden, constant_features):
+    settings = Settings(hidden=hidden, iterations=20, constant_features=constant_features)
+    standardized, raw = (
+        fit(few_digits, choosing(backends.open_backend("numpy", dtype=dtype), raw_pixels=raw_pixels), settings)
+        for raw_pixels in (False, True)
+    )
+    assert raw.costs == standardized.costs
+    assert disagreement(raw.network, standardized.network) == 0
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("microbatch_size", [1, 7, 199, 200])
+def test_raw_pixels_in_microbatches_of_any_size_agree(few_digits, name, microbatch_size):
+    settings = Settings(hidden=(6, 4), iterations=3)
+    reference = fit(few_digits, backends.open_backend("numpy", dtype="float64"), settings)
+    backend = choosing(open_or_skip(name, dtype="float64"), raw_pixels=True, microbatch_size=microbatch_size)
+    assert disagreement(fit(few_digits, backend, settings).network, reference.network) < tolerance("float64", 3)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_raw_pixels_lose_no_digits_where_pixels_hardly_vary(random, name, dtype):
+    """Of values 250 and 251, mean over standard deviation is 500; folded into W and b that would cost 3 digits."""
+    pixels = random.integers(250, 252, (300, 30), dtype=np.uint8)
+    samples = Samples(pixels, pixels[:, 0] - np.uint8(250))
+    standardization = fit_pixels(pixels)
+    start = initial_network((30, 5, 1), 0, standardization.features)
+    networks = []
+    for backend, raw_pixels in (
+        (backends.open_backend("numpy", dtype=dtype), False),
+        (open_or_skip(name, dtype=dtype), True),
+    ):
+        batch = batch_to_device(choosing(backend, raw_pixels=raw_pixels), standardization, samples, start, Stopwatch())
+        network, _ = Loop(backend, batch, 0.5, Stopwatch()).run(backend.to_device(start), 50)
+        networks.append(backend.to_host(network))
+    assert disagreement(networks[1], networks[0]) < tolerance(dtype, 50)
+
+
+@pytest.mark.parametrize("raw_pixels", [False, True])
+def test_a_batch_that_does_not_fit_is_refused_with_both_sizes(few_digits, monkeypatch, raw_pixels):
+    monkeypatch.setattr(machine, "free_memory", lambda: 1000)
+    backend = choosing(backends.open_backend("numpy"), raw_pixels=raw_pixels)
+    monkeypatch.setattr(backend, "asarray", None)  # nothing is brought to the device before
+    with pytest.raises(MemoryError, match=r"200 samples take .* GB as raw pixels and .* GB in float32, and cpu has"):
+        fit(few_digits, backend)
+
+
+def test_standardised_samples_are_kept_up_to_half_a_gibibyte():
+    backend = backends.open_backend("numpy")
+    largest = 2**29 // 4 // 617
+    assert not backend.accumulation(largest, 617, 6170).raw_pixels
+    assert backend.accumulation(largest + 1, 617, 6170).raw_pixels
+
+
+def test_memory_mapped_images_are_given_back_as_the_batch_grows(few_digits, tmp_path, random):
+    """The batch takes the place of the file's pages in memory: both together never fill it."""
+    pixels = random.integers(0, 256, (60_000, 784), dtype=np.uint8)
+    save_memmap(replace(few_digits, train=Samples(pixels, np.arange(60_000, dtype=np.uint8) % 2)), tmp_path)
+    del pixels
+    gc.collect()
+    digits = load_memmap(tmp_path, "a test")
+    standardization = fit_pixels(digits.train.pixels)
+    start = initial_network((784, 2, 1), 0, standardization.features)
+    backend = choosing(backends.open_backend("numpy"), raw_pixels=True)
+    before = psutil.Process().memory_info().rss
+    batch = batch_to_device(backend, standardization, digits.train, start, Stopwatch())
+    assert batch.X.dtype == np.uint8
+    assert psutil.Process().memory_info().rss - before < 0.2 * batch.X.nbytes
