@@ -171,7 +171,7 @@ def test_settings_that_make_no_sense_are_refused(change, message):
 def test_a_result_becomes_json_and_back(few_digits):
     result = fit(few_digits, backends.open_backend("numpy", threads=1), Settings(iterations=5))
     answer = json.loads(json.dumps(result.to_json()))
-    assert list(answer) == ["schema", "backend", "data", "settings", "costs", "train", "test", "seconds"]
+    assert list(answer) == ["schema", "backend", "data", "settings", "costs", "batch", "train", "test", "seconds"]
     assert answer["schema"] == "ssnn.train/1"
     assert answer["backend"] == {
         "name": "numpy",

@@ -252,7 +252,7 @@ def _progress(
 
 
 def _cost_and_speed(progress: Progress) -> str:
-    return f"cost {progress.cost:.6f}  {1e3 * progress.seconds_per_iteration:.2f} ms per iteration"
+    return f"cost {progress.cost:.6f}  {1e3 * progress.seconds_per_iteration:.2f} ms per iteration, {progress.batch}"
 
 
 def _scores(used: DataSummary, run: Run) -> str:

@@ -147,4 +147,4 @@ class TrainedModel(Model):
     def to_json(self) -> dict[str, Any]:
         """The record as one JSON object of schema "ssnn.train/1", with scores and times."""
         scores = {"train": self.run.train.to_json(), "test": self.run.test.to_json()}
-        return super().to_json() | scores | {"seconds": asdict(self.run.seconds)}
+        return super().to_json() | {"batch": self.run.batch} | scores | {"seconds": asdict(self.run.seconds)}

@@ -54,12 +54,15 @@ class Run:
     ----------
     iterations : int
         Done in this run; those of a run that it continued are not among them.
+    batch : {"raw pixels", "standardised pixels"}
+        What the device kept.
     train, test : Evaluation
         Of the images it learnt from, and of the others.
     seconds : Seconds
     """
 
     iterations: int
+    batch: str
     train: Evaluation
     test: Evaluation
     seconds: Seconds

@@ -48,6 +48,11 @@ class Batch:
     transform: tuple[Array, Array, Array]
     inputs: Callable[[Array], Array]
 
+    @property
+    def content(self) -> str:
+        """What X holds, for people to read."""
+        return "raw pixels" if self.accumulation.raw_pixels else "standardised pixels"
+
     def gradients(self, network: Network, X: Array, Y: Array, sample_weight: Array) -> tuple[Network, Array]:
         """Gradient and cost of a microbatch, with X as it lies in the batch."""
         return gradients(network, self.inputs(X), Y, sample_weight)

@@ -21,6 +21,8 @@ class Progress:
         Of the iteration before; NaN where there is none.
     seconds_per_iteration : float
         The mean of this run so far.
+    batch : {"raw pixels", "standardised pixels"}
+        What the device keeps.
     """
 
     iteration: int
@@ -28,12 +30,13 @@ class Progress:
     cost: float
     previous_cost: float
     seconds_per_iteration: float
+    batch: str
 
 
-def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: float) -> Progress:
+def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: float, batch: str) -> Progress:
     """The progress of a run, from the costs of all iterations so far."""
     previous = costs[-2] if len(costs) > 1 else math.nan
-    return Progress(len(costs), iterations, costs[-1], previous, seconds_per_iteration)
+    return Progress(len(costs), iterations, costs[-1], previous, seconds_per_iteration, batch)
 
 
 def boundaries(done: int, iterations: int, checkpoint_every: int | None = None) -> Iterator[int]:

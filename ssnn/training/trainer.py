@@ -72,6 +72,8 @@ def fit(
         If the cost or a parameter is no longer finite.
     DataError
         If no pixel varies over the training images.
+    MemoryError
+        If the device cannot hold the training images.
     """
     settings = settings or (resume.settings if resume else Settings())
     if isinstance(backend, str):
@@ -81,12 +83,12 @@ def fit(
     begun = _begin(dataset, backend, settings, resume)
     batch = batch_to_device(backend, begun.standardization, dataset.train, begun.network, watch)
     loop = Loop(backend, batch, settings.learning_rate, watch)
-    trained = _train(begun, loop, backend, watch, callbacks)
+    trained = _train(begun, loop, backend, watch, callbacks, batch.content)
     train, test = (
         evaluate(logits(backend, trained.network, trained.standardization, part.pixels), part.labels)
         for part in (dataset.train, dataset.test)
     )
-    run = Run(len(trained.costs) - len(begun.costs), train, test, _seconds(dataset, watch))
+    run = Run(len(trained.costs) - len(begun.costs), batch.content, train, test, _seconds(dataset, watch))
     return TrainedModel(**{field.name: getattr(trained, field.name) for field in fields(Model)}, run=run)
 
 
@@ -118,7 +120,7 @@ def _begin(dataset: Dataset, backend: Backend, settings: Settings, resume: Model
     )
 
 
-def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbacks: Callbacks) -> Model:
+def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbacks: Callbacks, content: str) -> Model:
     """The model after all iterations, or after as many as the caller let it do."""
     settings, costs = begun.settings, list(begun.costs)
     with watch.measure("transfer"):
@@ -133,7 +135,7 @@ def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbac
         costs += new_costs.tolist()
         if callbacks.report is not None:
             seconds_each = watch.seconds["iterations"] / (len(costs) - len(begun.costs))
-            callbacks.report(progress_of(costs, settings.iterations, seconds_each))
+            callbacks.report(progress_of(costs, settings.iterations, seconds_each, content))
         if callbacks.checkpoint is not None and every and len(costs) % every == 0:
             callbacks.checkpoint(model(network))
         if callbacks.stopping is not None and callbacks.stopping(costs):
