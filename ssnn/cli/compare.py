@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from textwrap import fill
 from typing import Any
 
 from tqdm import tqdm
@@ -21,18 +22,9 @@ from ssnn.timing.comparison import Comparison, ComparisonCallback, check_memory,
 from ssnn.timing.recommendation import Recommendation, break_even, recommend
 from ssnn.timing.trial import Measurement
 
-HEADINGS = (
-    "hidden",
-    "backend",
-    "device",
-    "ms/iteration",
-    "min … max",
-    "speed-up",
-    "compile",
-    "break-even",
-    "disagreement",
-)
-NUMBERS = {0, 3, 5, 6, 7, 8}  # columns
+HEADINGS = ("hidden", "backend", "ms/iter", "min … max", "speed-up", "break-even", "disagreement")
+NUMBERS = {0, 2, 4, 5, 6}  # columns
+WIDTH = 80  # of a terminal
 
 
 def run(argv: Sequence[str]) -> int:
@@ -117,11 +109,14 @@ def _report(
         ranked = sorted(comparison.measurements, key=lambda m: (m.hidden, m.ms_per_iteration))
         numpy = {m.hidden: m for m in ranked if m.backend.name == "numpy"}
         lines += [table([HEADINGS, *(_row(m, numpy.get(m.hidden)) for m in ranked)], NUMBERS), ""]
-    lines += [str(recommendation) for recommendation in recommendations]
-    lines += [f"{failure.backend}, hidden {failure.hidden}: {failure.reason}" for failure in comparison.failures]
-    for backend in available:
-        if not backend.usable:
-            lines.append(f"{backend.name} cannot run here: {backend.reason}; what would help: {backend.remedy}")
+    said = [str(recommendation) for recommendation in recommendations]
+    said += [f"{failure.backend}, hidden {failure.hidden}: {failure.reason}" for failure in comparison.failures]
+    said += [
+        f"{backend.name} cannot run here: {backend.reason}; what would help: {backend.remedy}"
+        for backend in available
+        if not backend.usable
+    ]
+    lines += [fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) for text in said]
     return "\n".join(lines)
 
 
@@ -129,12 +124,10 @@ def _row(m: Measurement, numpy: Measurement | None) -> tuple[str, ...]:
     fastest, slowest = (1e3 * seconds / m.iterations for seconds in (min(m.calls), max(m.calls)))
     return (
         str(m.hidden[0]),
-        m.backend.name,
-        m.backend.device,
+        m.backend.name if m.backend.device.startswith("cpu") else f"{m.backend.name} {m.backend.device.split()[0]}",
         _milliseconds(m.ms_per_iteration),
         f"{_milliseconds(fastest)} … {_milliseconds(slowest)}",
         f"{numpy.ms_per_iteration / m.ms_per_iteration:.2f}" if numpy else "",
-        f"{m.compile:.2f} s",
         _break_even(m, numpy),
         f"{m.disagreement:.0e}",
     )
@@ -146,7 +139,7 @@ def _break_even(m: Measurement, numpy: Measurement | None) -> str:
         return ""
     if m.ms_per_iteration >= numpy.ms_per_iteration:
         return "never"
-    return f"{max(0, break_even(m, numpy)):,} iterations"
+    return f"{max(0, break_even(m, numpy)):,}"
 
 
 def _milliseconds(value: float) -> str:
