@@ -3,9 +3,14 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
-import joblib
 import numpy as np
 import pytest
+from support import BACKENDS, REQUIRED, import_or_skip, open_or_skip
+
+if "sklearn" not in REQUIRED:
+    pytest.importorskip("sklearn")
+
+import joblib
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_classification
@@ -15,7 +20,6 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from support import BACKENDS, REQUIRED, import_or_skip, open_or_skip
 
 from ssnn import ShallowNetworkClassifier, backends
 from ssnn.agreement import disagreement, tolerance
@@ -23,10 +27,6 @@ from ssnn.errors import TrainingError
 from ssnn.network import Layer
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
-
-if "sklearn" not in REQUIRED:
-    pytest.importorskip("sklearn")
-
 
 CHECKED = [
     ShallowNetworkClassifier(max_iter=50),
