@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -138,7 +139,8 @@ def test_a_mistake_is_one_line_on_standard_error(capsys, files, arguments, exit_
 
 @pytest.mark.parametrize("library", ["jinja2", "matplotlib"])
 def test_a_missing_extra_is_found_before_anything_is_computed(capsys, monkeypatch, tmp_path, files, library):
-    monkeypatch.setitem(sys.modules, library, None)
+    for name in ("jinja2", "matplotlib"):
+        monkeypatch.setitem(sys.modules, name, None if name == library else ModuleType(name))
     monkeypatch.setattr("ssnn.cli.explain.load_model", None)
     monkeypatch.setattr("ssnn.cli.train.fit", None)
     failure = f"the page needs {library}, which is not installed; what would help: python -m pip install 'ssnn[report]'"
