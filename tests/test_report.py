@@ -393,3 +393,7 @@ def assert_one_line(capsys, part):
 def assert_untouched(checkout):
     assert [path.name for path in checkout.iterdir()] == ["README.md"]
     assert (checkout / "README.md").read_bytes() == README.encode()
+
+
+def test_without_an_output_this_checkout_is_written():
+    assert (__main__.ROOT / "noxfile.py").exists()

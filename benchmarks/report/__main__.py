@@ -15,7 +15,7 @@ from ssnn.cli.program import Parser, command, exit_process
 from ssnn.errors import SsnnError, UsageError
 from ssnn.system.files import check_writable, write_text
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
 

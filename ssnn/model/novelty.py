@@ -70,15 +70,19 @@ def novelty_score(pixels: Array, novelty: Novelty) -> Array:
 
 def _hyperplane(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], np.float32]:
     """Mean, components and limit of one class."""
+    mean = np.zeros(pixels.shape[1], np.float32)
+    components = np.zeros((pixels.shape[1], COMPONENTS), np.float32)
+    smallest = np.float32(1 / GREY_LEVELS)  # where all images are the same, one grey level in one pixel is the unit
+    if not len(pixels):
+        return mean, components, smallest
+    varies = np.flatnonzero(np.ptp(pixels, axis=0))  # no component reaches out of these
     images = pixels.astype(np.float32) / GREY_LEVELS
-    mean = np.mean(images, axis=0) if len(images) else np.zeros(pixels.shape[1], np.float32)
-    difference = images - mean
+    mean = np.mean(images, axis=0)
+    difference = images[:, varies] - mean[varies]
     with threadpool_limits(1, "blas"):  # more gain nothing here, and crawl where cores are shared
         _, vectors = np.linalg.eigh(difference.T @ difference)  # in ascending order of what they explain
-    components = np.zeros((pixels.shape[1], COMPONENTS), np.float32)
-    k = min(COMPONENTS, len(images) // 2, pixels.shape[1] // 2)  # with more of them, no image would be far
-    components[:, :k] = vectors[:, ::-1][:, :k]
-    distance = np.linalg.norm(difference - difference @ components @ components.T, axis=1)
-    limit = np.quantile(distance, QUANTILE) if len(images) else 0
-    smallest = 1 / GREY_LEVELS  # where all images are the same, one grey level in one pixel is the unit
-    return mean, components, np.float32(max(limit, smallest))
+    k = min(COMPONENTS, len(images) // 2, len(varies) // 2)  # with more of them, no image would be far
+    directions = vectors[:, ::-1][:, :k]
+    components[varies, :k] = directions
+    distance = np.linalg.norm(difference - difference @ directions @ directions.T, axis=1)
+    return mean, components, max(np.float32(np.quantile(distance, QUANTILE)), smallest)
