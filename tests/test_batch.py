@@ -11,7 +11,7 @@ from support import BACKENDS, open_or_skip
 from ssnn import backends
 from ssnn.agreement import disagreement, tolerance
 from ssnn.data import Samples
-from ssnn.data.memmap import load_memmap, save_memmap
+from ssnn.data.memmap import load_memmap, release, save_memmap
 from ssnn.initialization import initial_network
 from ssnn.settings import Settings
 from ssnn.standardize import fit_pixels
@@ -100,3 +100,12 @@ def test_memory_mapped_images_are_given_back_as_the_batch_grows(few_digits, tmp_
     batch = batch_to_device(backend, standardization, digits.train, start, Stopwatch())
     assert batch.X.dtype == np.uint8
     assert psutil.Process().memory_info().rss - before < 0.2 * batch.X.nbytes
+
+
+def test_pages_that_were_written_to_are_kept(tmp_path):
+    """Of a mapping that copies on write they stand nowhere else."""
+    np.save(tmp_path / "pixels.npy", np.zeros((5000, 784), np.uint8))
+    pixels = np.load(tmp_path / "pixels.npy", mmap_mode="c")
+    pixels[:] = 7
+    release(pixels[100:].reshape(-1, 28, 28))
+    assert np.all(pixels == 7)

@@ -58,7 +58,8 @@ class JaxMeshProgram(JaxProgram):
         import jax
 
         everywhere = jax.NamedSharding(self._mesh, jax.P())
-        network, learning_rate = jax.device_put((network, learning_rate), everywhere)
+        with self.config():  # where a number of Python's keeps its 64 bits
+            network, learning_rate = jax.device_put((network, learning_rate), everywhere)
         return network, X, Y, sample_weight, learning_rate
 
 

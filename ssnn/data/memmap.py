@@ -24,9 +24,14 @@ def load_memmap(folder: Path, name: str, samples: int | None = None) -> Dataset:
 
 
 def release(rows: npt.NDArray[Any]) -> None:
-    """Give back the memory of memory-mapped rows that have been read; they can be read again. Others stay."""
+    """Give back the memory of rows of a file mapped for reading only; they can be read again. Other rows stay.
+
+    Pages that could have been written to are never given back: in some kinds of mapping their content would be lost.
+    """
     base: Any = rows
+    is_read_only = False
     while isinstance(base, np.ndarray):
+        is_read_only = isinstance(base, np.memmap) and base.mode == "r"
         base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+    if is_read_only and isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
