@@ -1,13 +1,18 @@
 """What can go wrong, by the exit code of the command line.
 
-Each message is one line for the person who caused it: what is wrong, where, and what to do.
+Each message is one printable line for the person who caused it: what is wrong, where, and what to do.
 """
+
+from ssnn.printable import printable
 
 
 class SsnnError(Exception):
     """The root of every error that a user can cause; the command line prints it and exits with `exit_code`."""
 
     exit_code = 1
+
+    def __init__(self, message: object) -> None:
+        super().__init__(printable(message))
 
 
 class TrainingError(SsnnError):

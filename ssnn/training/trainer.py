@@ -14,6 +14,7 @@ from ssnn.model.model import Model, TrainedModel
 from ssnn.model.novelty import fit_novelty
 from ssnn.model.record import DataSummary, Run, Seconds
 from ssnn.network import Network
+from ssnn.printable import printable
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
@@ -146,7 +147,7 @@ def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbac
 def _summary(dataset: Dataset, sha256: str, standardization: Standardization) -> DataSummary:
     return DataSummary(
         name=dataset.name,
-        origin="".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in dataset.origin),
+        origin=printable(dataset.origin),
         digits=dataset.classes,
         train=len(dataset.train),
         test=len(dataset.test),
