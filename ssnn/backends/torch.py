@@ -13,7 +13,7 @@ from ssnn.backends.base import Backend
 from ssnn.backends.options import Description
 from ssnn.typing import Array, Tree
 
-MAX_MICROBATCH = 3200  # samples in a microbatch on the CPU: with fewer, calls cost more than what caches save
+MAX_MICROBATCH = 1600  # samples in a microbatch on the CPU: with fewer, calls cost more than what caches save
 
 
 class TorchBackend(Backend):
