@@ -24,6 +24,7 @@ def test_nothing_that_controls_a_terminal_or_breaks_an_encoding_remains():
 
 
 def test_of_a_long_text_beginning_and_end_are_kept():
+    assert printable(MAX_LENGTH * "x") == MAX_LENGTH * "x"
     shown = printable("begin" + 500_000 * "x" + "end")
     assert len(shown) <= MAX_LENGTH
     assert shown.startswith("beginx")
