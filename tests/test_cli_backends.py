@@ -4,6 +4,8 @@ import sys
 import numpy as np
 from support import ssnn_command
 
+from ssnn.backends import registry
+
 main = ssnn_command("backends")
 
 
@@ -32,3 +34,18 @@ def test_the_table_as_json(capsys):
         "reason": None,
         "remedy": None,
     }
+
+
+def test_what_a_library_prints_is_no_part_of_the_answer(capsys, monkeypatch, tmp_path):
+    (tmp_path / "talkative_library.py").write_text("print('hello')\nimport sys\nsys.exit('bye\x1b')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_others", lambda: {"third": "talkative_library:Any"})
+    for arguments in ([], ["--json"]):
+        assert main(arguments) == 0
+        out, err = capsys.readouterr()
+        assert ("hello" in out, "\x1b" in out + err) == (False, False)
+        assert "third" in out
+        sys.modules.pop("talkative_library", None)
+    assert json.loads(out)["backends"][-1]["reason"] == (
+        "backend 'third' cannot be loaded: talkative_library:Any: SystemExit: bye\N{REPLACEMENT CHARACTER}"
+    )

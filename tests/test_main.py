@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssnn.__main__ import COMMANDS
+from ssnn.cli.commands import COMMANDS
 
 RUN = ["--data", "synthetic", "--iterations", "2", "--quiet"]
 
@@ -17,7 +17,7 @@ def run(*arguments):
 
 
 def test_every_command_is_a_file_and_every_file_a_command():
-    shared = {"__init__", "arguments", "program", "report", "tables"}
+    shared = {"__init__", "arguments", "commands", "program", "report", "streams", "tables"}
     files = {path.stem for path in (Path(__file__).parents[1] / "ssnn" / "cli").glob("*.py")}
     assert files - shared == set(COMMANDS)
 
@@ -48,3 +48,10 @@ def test_an_unknown_command_is_one_line():
     done = run("-m", "ssnn", "learn")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert done.stderr.startswith("ssnn: error: argument COMMAND: invalid choice: 'learn'")
+
+
+def test_the_door_imports_nothing_before_a_signal_is_heard():
+    program = "import sys; before = set(sys.modules); import ssnn.__main__; print(*(set(sys.modules) - before))"
+    imported = set(run("-c", program).stdout.split())
+    assert "ssnn.__main__" in imported
+    assert not imported & {"argparse", "numpy", "signal", "typing", "ssnn.cli.program"}

@@ -1,1 +1,1 @@
-"""The commands, one file each; `ssnn/__main__.py` runs them."""
+"""The commands, one file each; `commands` knows them by name."""

@@ -1,6 +1,8 @@
 """The backends command: which backends can run here, and what the others are missing."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 
 from ssnn.backends import Availability, available_backends
@@ -18,7 +20,8 @@ def run(argv: Sequence[str]) -> None:
     options = parser.parse_args(argv)
     if options.json is not None:
         check_writable(options.json)
-    backends = available_backends()
+    with redirect_stdout(sys.stderr):  # a library may print when it is imported
+        backends = available_backends()
     if options.json is not None:
         write_json(options.json, {"schema": "ssnn.backends/1", "backends": [asdict(backend) for backend in backends]})
     else:

@@ -1,12 +1,11 @@
 """What all commands share: a parser, and one-line errors with their exit codes.
 
 Exit codes: 0 done · 1 failed while running · 2 wrong usage · 3 backend not usable here · 4 backends disagree ·
-5 data not usable · 6 model not usable · 130 interrupted · 143 terminated.
+5 data not usable · 6 model not usable · 129 hung up (its terminal closed) · 130 interrupted · 143 terminated.
 """
 
 import _thread
 import argparse
-import io
 import os
 import signal
 import sys
@@ -15,10 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, Protocol
 
+from ssnn.cli.streams import Output, OutputError, drop_unwritten, standard_streams
 from ssnn.errors import SsnnError, UsageError
-from ssnn.system.signals import Terminated, sigterm_raises
+from ssnn.printable import printable
+from ssnn.system.signals import ENDINGS, SIGNALLED, signals_raise
+from ssnn.system.threads import FEWER
 
-SIGNALLED = 128  # what shells add to the number of the signal that ended a program
+NO_THREAD = "can't start new thread"  # what Python says of it
 
 
 class Main(Protocol):
@@ -26,6 +28,10 @@ class Main(Protocol):
 
     def __call__(self, arguments: Sequence[str] | None = None) -> int:
         """Run."""
+
+
+class Finished(SystemExit):
+    """The parser has done all there is to do, for instance shown the help."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,33 +44,24 @@ class Parser(argparse.ArgumentParser):
         """Refuse the arguments in one line."""
         raise UsageError(f"{message}; see {self.prog} --help")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End with what the parser has printed."""
+        raise Finished(status)
+
 
 def command(name: str) -> Callable[[Callable[[Sequence[str]], int | None]], Main]:
     """Make a function of the arguments a program that returns its exit code.
 
     The function may return an exit code of its own. Predictable mistakes are reported in one line; anything else is
-    a bug, and its traceback is shown.
+    a bug, and its traceback is shown. A program that could not print everything fails, whatever else it did.
     """
 
     def decorate(function: Callable[[Sequence[str]], int | None]) -> Main:
         def main(arguments: Sequence[str] | None = None) -> int:
-            try:
-                with _streams(), sigterm_raises(), _no_lost_interrupt():
-                    exit_code = function(sys.argv[1:] if arguments is None else arguments)
-                    sys.stdout.flush()
-                return exit_code or 0
-            except SsnnError as error:
-                return _fail(name, f"error: {error}", error.exit_code)
-            except MemoryError as error:
-                return _fail(name, f"error: not enough memory: {error}; try fewer neurons or samples", 1)
-            except Terminated:
-                return _fail(f"\n{name}", "terminated", SIGNALLED + signal.SIGTERM)
-            except KeyboardInterrupt:
-                return _fail(f"\n{name}", "interrupted", SIGNALLED + signal.SIGINT)
-            except OSError as error:  # nothing else is read or written that has no error of its own
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it is lost
-                gone = isinstance(error, BrokenPipeError)  # the reader of our output, which needs no message
-                return 1 if gone else _fail(name, f"error: output cannot be written ({error.strerror})", 1)
+            with standard_streams() as (stdout, stderr):
+                exit_code = _run(name, function, sys.argv[1:] if arguments is None else arguments)
+                could_not_print = _could_not_print(name, stdout, stderr)
+                return exit_code or could_not_print
 
         main.__doc__ = function.__doc__
         return main
@@ -77,20 +74,50 @@ def exit_process(exit_code: int) -> NoReturn:
 
     After a signal at once: a library may still compute in threads that must not outlive the interpreter.
     """
+    drop_unwritten()
     if exit_code > SIGNALLED:
         os._exit(exit_code)
     sys.exit(exit_code)
 
 
-@contextmanager
-def _streams() -> Iterator[None]:
-    """Replace standard streams that are closed, so that no print fails."""
-    with open(os.devnull, "w") as nowhere:
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-                stream.reconfigure(errors="replace")  # what an encoding lacks is no reason to lose the rest
-        yield
+def _run(name: str, function: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
+    """The exit code, once every error has been told."""
+    try:
+        with signals_raise(), _no_lost_interrupt():
+            return function(arguments) or 0
+    except SsnnError as error:
+        return _fail(name, f"error: {error}", error.exit_code)
+    except MemoryError as error:
+        return _fail(name, f"error: not enough memory: {error}; try fewer neurons or samples", 1)
+    except KeyboardInterrupt as error:
+        number = getattr(error, "number", signal.SIGINT)
+        print(file=sys.stderr)  # beside the ^C of a terminal, or a progress bar
+        return _fail(name, ENDINGS[number], SIGNALLED + number)
+    except Finished:
+        return 0
+    except SystemExit as error:
+        return _fail(name, f"error: a library has ended the program: sys.exit({error.code!r})", 1)
+    except OutputError:
+        return 1  # reported where the output is
+    except OSError as error:
+        where = "" if error.filename is None else f": {error.filename}"
+        return _fail(name, f"error: the system refuses: {error.strerror or error}{where}", 1)
+    except RuntimeError as error:
+        if NO_THREAD not in str(error):
+            raise
+        return _fail(name, f"error: the system lets this process start no more threads; what would help: {FEWER}", 1)
+
+
+def _could_not_print(name: str, stdout: Output, stderr: Output) -> int:
+    """1 where something could not be written, which is reported if it can be; else 0.
+
+    That a reader has had enough needs no message, but where the command went on without it.
+    """
+    with suppress(OutputError):
+        stdout.flush()
+    if stdout.error is not None and not (stdout.is_essential and isinstance(stdout.error, BrokenPipeError)):
+        _fail(name, f"error: output cannot be written ({stdout.error.strerror})", 1)
+    return int(stdout.error is not None or stderr.error is not None)
 
 
 @contextmanager
@@ -100,7 +127,7 @@ def _no_lost_interrupt() -> Iterator[None]:
 
     def again(unraisable: "sys.UnraisableHookArgs") -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            number = signal.SIGTERM if unraisable.exc_type is Terminated else signal.SIGINT
+            number = getattr(unraisable.exc_value, "number", signal.SIGINT)
             threading.Timer(0.05, _thread.interrupt_main, [number]).start()
         else:
             report(unraisable)
@@ -113,6 +140,5 @@ def _no_lost_interrupt() -> Iterator[None]:
 
 
 def _fail(name: str, message: str, exit_code: int) -> int:
-    with suppress(OSError, ValueError):  # the latter where standard error was closed from the start
-        print(f"{name}: {message}", file=sys.stderr, flush=True)
+    print(f"{name}: {printable(message)}", file=sys.stderr, flush=True)
     return exit_code

@@ -1,5 +1,6 @@
-"""Ctrl-C and SIGTERM: both end a program alike, and a program may finish its step first."""
+"""Ctrl-C, SIGTERM and a terminal that closes: all end a program alike, and a program may finish its step first."""
 
+import io
 import os
 import signal
 import sys
@@ -10,28 +11,53 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+ENDINGS = {  # the signals that this system has, and what they do to a program
+    getattr(signal, name): ending
+    for name, ending in (("SIGINT", "interrupted"), ("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
+    if hasattr(signal, name)
+}
+SIGNALLED = 128  # what shells add to the number of the signal that ended a program
 REPEAT_SECONDS = 1.0  # within which one Ctrl-C may arrive twice, from the shell and from its process group
+IMPORTING = "<frozen importlib._bootstrap>"  # the code that each import runs in
+
+Handler = Callable[[int, FrameType | None], object]
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM was received, which ends a program as Ctrl-C does."""
+class Signalled(KeyboardInterrupt):
+    """A signal of `ENDINGS` was received; each ends a program as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def end_on_signals() -> None:
+    """Let each signal of `ENDINGS` end this process at once, with one line; for programs, before they import much."""
+    for number in ENDINGS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM, so that what cleans up after Ctrl-C does so here too."""
+def signals_raise() -> Iterator[None]:
+    """Raise `Signalled` on each signal of `ENDINGS`, so that what cleans up after Ctrl-C does so after all of them.
 
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
+    During an import, `end_on_signals` stays in force: of an exception in the midst of their import, libraries make
+    errors of their own.
+    """
 
-    with _handled(terminate, signal.SIGTERM):
+    def handle(number: int, frame: FrameType | None) -> NoReturn:
+        if before[number] is _end and _is_importing(frame):
+            _end(number, frame)
+        raise Signalled(number)
+
+    with _handled(handle) as before:
         yield
 
 
 @contextmanager
 def defer_first_signal(message: str) -> Iterator[Callable[[], int | None]]:
-    """Defer the first Ctrl-C, SIGTERM or SIGHUP and print the message; a later one has its usual effect.
+    """Defer the first signal of `ENDINGS` and print the message on standard error; a later one has its usual effect.
 
     Yields
     ------
@@ -45,32 +71,54 @@ def defer_first_signal(message: str) -> Iterator[Callable[[], int | None]]:
         nonlocal since
         if noted:
             if time.monotonic() - since > REPEAT_SECONDS:
-                signal.signal(number, before[signal.Signals(number)])
+                signal.signal(number, before[number])
                 signal.raise_signal(number)
             return
         noted.append(number)
         since = time.monotonic()
-        # Past Python's buffers, which the signal may have interrupted.
-        with suppress(OSError, ValueError):
-            os.write(sys.stderr.fileno(), f"\n{message}\n".encode())
+        _tell(f"\n{message}\n")
 
-    with _handled(note, *ENDING) as before:
+    with _handled(note) as before:
         yield lambda: noted[0] if noted else None
 
 
 @contextmanager
-def _handled(
-    handler: Callable[[int, FrameType | None], None], *numbers: signal.Signals
-) -> Iterator[dict[signal.Signals, Any]]:
-    """Handle these signals within the block, except those that the process ignores."""
-    before = {number: signal.getsignal(number) for number in numbers}
+def _handled(handler: Handler) -> Iterator[dict[int, Any]]:
+    """Handle the signals of `ENDINGS` within the block, except those that the process ignores; yield who did before."""
+    before = {number: signal.getsignal(number) for number in ENDINGS}
     before = {number: was for number, was in before.items() if was not in (signal.SIG_IGN, None)}
     if threading.current_thread() is not threading.main_thread():
         before = {}  # only there can they be handled
-    for number in before:
-        signal.signal(number, handler)
     try:
+        for number in before:
+            signal.signal(number, handler)
         yield before
     finally:
         for number, was in before.items():
             signal.signal(number, was)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    _tell(f"\nssnn: {ENDINGS[number]}\n")
+    os._exit(SIGNALLED + number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _tell(text: str) -> None:
+    """Print on standard error: past Python's buffers, which the signal may have interrupted.
+
+    What a notebook shows is no file, and the descriptor that it may name is the terminal of its server.
+    """
+    with suppress(OSError, ValueError, RuntimeError):  # the last where the signal came while it was written to
+        if isinstance(getattr(getattr(sys.stderr, "buffer", None), "raw", None), io.FileIO):
+            os.write(sys.stderr.fileno(), text.encode(errors="replace"))
+        elif sys.stderr is not None:
+            sys.stderr.write(text)
+            sys.stderr.flush()
