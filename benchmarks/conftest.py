@@ -1,6 +1,5 @@
 """What the benchmarks share: digits, references, limits, and the machine that stands in every result file."""
 
-import os
 from contextlib import suppress
 from functools import cache
 
@@ -9,6 +8,7 @@ import pytest
 from benchmarks.limits import Limits, best_of, measure_limits
 from ssnn import backends, data
 from ssnn.backends import Backend
+from ssnn.backends.jax import PREALLOCATION_VARIABLE
 from ssnn.errors import BackendError, UsageError
 from ssnn.settings import Settings
 from ssnn.system import machine
@@ -25,7 +25,7 @@ def pytest_benchmark_update_machine_info(machine_info):
 def shared_gpu():
     """Keep JAX from taking most of a GPU's memory: other libraries and processes need it too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        patch.setenv(PREALLOCATION_VARIABLE, "false")
         yield
 
 
@@ -45,7 +45,7 @@ def show_progress(pytestconfig):
 
 @pytest.fixture(scope="session")
 def digits() -> data.Dataset:
-    return data.load_data("auto", os.environ.get("SSNN_DATA_DIR") or None)
+    return data.load_with_notices()[0]
 
 
 @pytest.fixture(scope="session")

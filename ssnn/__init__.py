@@ -13,10 +13,10 @@ Each name is imported at its first use.
 
 import importlib
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from ssnn.version import __version__ as __version__
 
+TYPE_CHECKING = False  # type checkers take it for true, and `typing`, where it comes from, is slow to import
 if TYPE_CHECKING:
     from ssnn.backends import available_backends as available_backends
     from ssnn.backends import open_backend as open_backend

@@ -41,8 +41,14 @@ def no_outside_world(monkeypatch, tmp_path):
     monkeypatch.setattr(mnist, "MIRRORS", ())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "*")
-    for choice in ("SSNN_BACKEND", "SSNN_DATA_DIR", "JAX_ENABLE_X64", "TQDM_DISABLE"):
+    for choice in ("SSNN_BACKEND", "SSNN_DATA_DIR", "SSNN_MNIST_URL", "JAX_ENABLE_X64", "TQDM_DISABLE"):
         monkeypatch.delenv(choice, raising=False)
+
+
+@pytest.fixture
+def cache(tmp_path) -> Path:
+    """The folder of the per-user cache, which is not made yet."""
+    return tmp_path / "cache" / "ssnn" / "mnist"
 
 
 @pytest.fixture(scope="session")

@@ -1,31 +1,23 @@
 import contextlib
 import gzip
-import http.server
-import shutil
+import os
+import socket
 import struct
-import threading
-from functools import partial
+import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from idx_files import image_file, label_file, make_mnist
 
 from ssnn import data
 from ssnn.data import idx, mnist
 from ssnn.errors import DataError, UsageError
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = mnist.FILES
-
-
-def image_file(count=6, rows=28, columns=28, magic=idx.IMAGES_MAGIC):
-    pixels = np.random.RandomState(0).randint(0, 256, count * rows * columns).astype(np.uint8)
-    return struct.pack(">4I", magic, count, rows, columns) + pixels.tobytes()
-
-
-def label_file(labels=(0, 1, 2, 0, 1, 9), magic=idx.LABELS_MAGIC):
-    return struct.pack(">2I", magic, len(labels)) + bytes(labels)
 
 
 def flipped(content):
@@ -46,31 +38,32 @@ def folder(tmp_path) -> Path:
 
 
 def test_the_digits_wanted_are_selected_in_the_files_order(folder):
-    digits = data.load_data("mnist", folder)
+    digits = data.load_data("idx", folder)
     whole = np.frombuffer(image_file(), np.uint8, offset=16).reshape(6, 784)
     np.testing.assert_array_equal(digits.train.pixels, whole[[0, 1, 3, 4]])
     assert digits.train.labels.tolist() == [0, 1, 0, 1]
     assert digits.test.labels.tolist() == [1, 0]
-    assert digits.name == "mnist"
+    assert digits.name == "idx"
     assert digits.origin == str(folder)
     assert digits.train.pixels.flags.c_contiguous
 
 
 def test_the_first_digit_named_is_class_0(folder):
     (folder / TEST_LABELS.removesuffix(".gz")).write_bytes(label_file((1, 9, 5)))
-    digits = data.load_data("mnist", folder, digits=(9, 1))
+    digits = data.load_data("idx", folder, digits=np.array([9, 1]))
+    assert repr(digits.classes) == "(9, 1)"
     assert digits.train.labels.tolist() == [1, 1, 0]
     assert digits.test.labels.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("wrong", [(1, 1), (0, 10), (-1, 3), (5,), (0, 1, 1)])
+@pytest.mark.parametrize("wrong", [(1, 1), (0, 10), (-1, 3), (5,), (0, 1, 1), (0.5, 1), "01", 5, None])
 def test_digits_must_be_two_different_ones(wrong):
     with pytest.raises(UsageError, match="two different ones of 0 … 9"):
         data.load_data("synthetic", digits=wrong)
 
 
 def test_an_unknown_source_is_refused():
-    with pytest.raises(UsageError, match="'cifar'; choose one of auto, mnist, synthetic"):
+    with pytest.raises(UsageError, match="'cifar'; choose one of auto, mnist, idx, synthetic"):
         data.load_data("cifar")
 
 
@@ -83,7 +76,7 @@ WRONG_FILES = {
     "header cut off": (LABELS, gzip.compress(label_file()[:7]), "truncated: 7 bytes, but the header alone takes 8"),
     "wrong magic": (IMAGES, gzip.compress(image_file(magic=0x801)), "magic number 0x00000801 where 0x00000803"),
     "labels where images belong": (IMAGES, gzip.compress(label_file(range(10)) + b"\0" * 9), "magic number 0x00000801"),
-    "trailing bytes": (LABELS, gzip.compress(label_file() + b"ab"), "2 trailing bytes"),
+    "trailing bytes": (LABELS, gzip.compress(label_file() + b"ab"), "trailing bytes after the 6 that"),
     "label above 9": (LABELS, gzip.compress(label_file((0, 1, 10, 0, 1, 9))), "label 2 is 10"),
     "counts that differ": (LABELS, gzip.compress(label_file((0, 1))), f"6 images, but .*{LABELS} holds 2 labels"),
     "wrong image size": (IMAGES, gzip.compress(image_file(rows=32)), "32x28 pixels where 28x28 are expected"),
@@ -97,7 +90,7 @@ WRONG_FILES = {
 }
 
 
-@pytest.mark.parametrize("source", ["mnist", "auto"])
+@pytest.mark.parametrize("source", ["idx", "auto"])
 @pytest.mark.parametrize(("name", "content", "message"), WRONG_FILES.values(), ids=WRONG_FILES)
 def test_a_wrong_file_is_an_error_that_names_it_in_every_mode(folder, source, name, content, message):
     (folder / name).write_bytes(content)
@@ -106,18 +99,67 @@ def test_a_wrong_file_is_an_error_that_names_it_in_every_mode(folder, source, na
     assert str(folder / name) in str(error.value)
 
 
-@pytest.mark.parametrize("source", ["mnist", "auto"])
+@pytest.mark.parametrize("source", ["mnist", "idx", "auto"])
 def test_a_missing_file_is_an_error_that_names_it(folder, source):
     (folder / LABELS).unlink()
     with pytest.raises(DataError, match=f"{LABELS}: missing"):
         data.load_data(source, folder)
 
 
-def test_an_unreadable_file_is_an_error_that_names_it(folder):
+def make_socket(path):
+    here = os.getcwd()
+    os.chdir(path.parent)  # because the whole path may be too long for a socket
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(path.name)
+    os.chdir(here)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Path.mkdir, os.mkfifo, make_socket, lambda path: path.symlink_to("/dev/zero")],
+    ids=["folder", "pipe", "socket", "device"],
+)
+@pytest.mark.parametrize("name", [LABELS, LABELS.removesuffix(".gz")])
+def test_what_is_no_file_is_refused_by_its_type(folder, make, name):
     (folder / LABELS).unlink()
-    (folder / LABELS).mkdir()
+    make(folder / name)
+    with pytest.raises(DataError, match=f"{name}: a folder, pipe or device, where a file is expected"):
+        data.load_data("auto", folder)
+    assert not idx.is_idx(folder / name)
+
+
+def test_a_dangling_link_and_a_loop_of_links_are_told(folder):
+    (folder / LABELS).unlink()
+    (folder / LABELS).symlink_to(folder / "gone")
+    with pytest.raises(DataError, match=f"{LABELS}: missing"):
+        data.load_data("auto", folder)
+    (folder / LABELS).unlink()
+    (folder / LABELS).symlink_to(folder / LABELS)
     with pytest.raises(DataError, match=f"{LABELS}: cannot be read"):
         data.load_data("auto", folder)
+
+
+def test_no_more_is_unpacked_than_the_header_promises(tmp_path):
+    path = tmp_path / IMAGES
+    path.write_bytes(gzip.compress(image_file() + bytes(1 << 26), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="trailing bytes after the 4704 that its header promises"):
+            idx.read_images(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bytes], ids=["gzipped", "plain"])
+def test_what_memory_cannot_hold_is_refused_before_it_is_read(tmp_path, monkeypatch, compress):
+    path = tmp_path / (IMAGES if compress is gzip.compress else "images")
+    path.write_bytes(compress(image_file()))
+    monkeypatch.setattr(idx, "free_memory", lambda: 4704)
+    assert len(idx.read_images(path)) == 6
+    monkeypatch.setattr(idx, "free_memory", lambda: 4703)
+    with pytest.raises(DataError, match="promises 4,704 bytes, but 4,703 are all the memory there is"):
+        idx.read_images(path)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -167,17 +209,157 @@ def test_a_truncated_file_is_refused(tmp_path, compress, draw):
         idx.read_images(path)
 
 
-def test_without_mnist_auto_draws_digits_and_says_why():
-    digits = data.load_data("auto")
+def test_without_mnist_auto_draws_digits_and_warns_the_caller_why():
+    with pytest.warns(UserWarning, match="synthetic digits: .* because MNIST is not in .*--data-dir") as warned:
+        digits = data.load_data()
+    assert [record.filename for record in warned] == [__file__]
     assert digits.name == "synthetic"
     assert "because MNIST is not in" in digits.origin
     with pytest.raises(DataError, match=r"MNIST is not in .*--data-dir"):
         data.load_data("mnist")
 
 
-def test_a_folder_without_any_of_the_files_is_named(tmp_path):
-    with pytest.raises(DataError, match=f"MNIST is not in {tmp_path} or "):
+UNUSABLE = {
+    "missing": (lambda path: None, "{0}: there is no such folder; MNIST's four files are wanted"),
+    "a file": (lambda path: path.write_text("x"), "{0}: a file, not a folder; MNIST's four files are wanted"),
+    "a pipe": (os.mkfifo, "{0}: a file, not a folder; "),
+    "empty": (Path.mkdir, "{0}: the folder is empty; MNIST's four files are wanted"),
+    "others": (
+        lambda path: [(path / name).mkdir(parents=True) for name in "edcba"],
+        "{0}: the folder holds only a, b, c and 2 more; ",
+    ),
+    "part of them": (
+        lambda path: [path.mkdir(), (path / TEST_LABELS).write_text("x")],
+        f"{{0}}/{IMAGES}: missing, gzipped or plain; of MNIST's four files, there is only {TEST_LABELS}",
+    ),
+}
+
+
+@pytest.mark.parametrize("source", ["auto", "mnist", "idx"])
+@pytest.mark.parametrize("is_argument", [True, False], ids=["argument", "variable"])
+@pytest.mark.parametrize(("make", "message"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_named_folder_without_usable_files_is_never_replaced(
+    tmp_path, monkeypatch, cache, source, is_argument, make, message
+):
+    make_mnist(cache, monkeypatch)  # which would do
+    path = tmp_path / "named"
+    make(path)
+    if not is_argument:
+        monkeypatch.setenv("SSNN_DATA_DIR", str(path))
+    with pytest.raises(DataError) as error:
+        data.load_data(source, path if is_argument else None)
+    assert str(error.value).startswith(message.format(path))
+    assert ("SSNN_DATA_DIR" in str(error.value)) != is_argument
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000, "nul\0", "\ud800"], ids=["name", "path", "nul", "surrogate"])
+def test_a_folder_that_no_system_could_have_is_one_printable_line(name):
+    with pytest.raises(DataError, match="cannot be read") as error:
+        data.load_data("auto", name)
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="every folder can be read here")
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_an_unreadable_folder_is_told(folder, mode):
+    folder.chmod(mode)
+    try:
+        with pytest.raises(DataError, match="cannot be read"):
+            data.load_data("auto", folder)
+    finally:
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("is_argument", [True, False], ids=["argument", "variable"])
+def test_the_home_folder_s_sign_is_expanded(folder, monkeypatch, is_argument):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    name = f"~/{folder.name}"
+    if not is_argument:
+        monkeypatch.setenv("SSNN_DATA_DIR", name)
+    assert data.load_data("idx", name if is_argument else None).origin == str(folder)
+    assert data.data_directory(name if is_argument else None) == folder
+
+
+def test_a_home_folder_that_nobody_has_is_told():
+    with pytest.raises(DataError, match="~no-such-user/data: there is no such home folder"):
+        data.load_data("auto", "~no-such-user/data")
+
+
+def test_an_empty_variable_names_no_folder_and_an_empty_argument_is_a_mistake(monkeypatch):
+    monkeypatch.setenv("SSNN_DATA_DIR", "")
+    assert data.data_directory() is None
+    with pytest.raises(UsageError, match="name of the data's folder is empty"):
+        data.load_data("auto", "")
+
+
+def test_the_argument_goes_before_the_variable(folder, monkeypatch):
+    monkeypatch.setenv("SSNN_DATA_DIR", "/no/such/folder")
+    assert data.load_data("idx", folder).origin == str(folder)
+
+
+def test_synthetic_digits_take_no_folder_that_was_named_for_them(folder, monkeypatch):
+    with pytest.raises(UsageError, match=f"drawn and not read from {folder}: leave the folder out"):
+        data.load_data("synthetic", folder)
+    monkeypatch.setenv("SSNN_DATA_DIR", "/no/such/folder")  # which is for those who read files
+    assert data.load_data("synthetic").name == "synthetic"
+
+
+def test_files_of_one_s_own_need_their_folder():
+    with pytest.raises(DataError, match="need the folder that they are in"):
+        data.load_data("idx")
+
+
+REPACKED = {
+    "as it is": lambda path: None,
+    "compressed anew": lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1, mtime=1)),
+    "plain": lambda path: [
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes())),
+        path.unlink(),
+    ],
+}
+
+
+@pytest.mark.parametrize("source", ["auto", "mnist"])
+@pytest.mark.parametrize("repack", REPACKED.values(), ids=REPACKED)
+@pytest.mark.parametrize("name", mnist.FILES)
+def test_mnist_is_known_by_its_checksums(tmp_path, monkeypatch, source, repack, name):
+    make_mnist(tmp_path, monkeypatch)
+    repack(tmp_path / name)
+    assert data.load_data(source, tmp_path).name == "mnist"
+    assert data.load_data("idx", tmp_path).name == "idx"
+
+
+@pytest.mark.parametrize("repack", [REPACKED["compressed anew"], REPACKED["plain"]], ids=["gzipped", "plain"])
+@pytest.mark.parametrize("name", mnist.FILES)
+def test_what_is_not_mnist_is_not_called_so(tmp_path, monkeypatch, repack, name):
+    make_mnist(tmp_path, monkeypatch)
+    content = bytearray(gzip.decompress((tmp_path / name).read_bytes()))
+    content[-1] ^= 1
+    (tmp_path / name).write_bytes(gzip.compress(content))
+    repack(tmp_path / name)
+    stranger = name if (tmp_path / name).exists() else name.removesuffix(".gz")
+    told = rf"idx digits: {tmp_path} \(unverified: not MNIST's checksum: {stranger}\)"
+    with pytest.warns(UserWarning, match=told) as warned:
+        digits = data.load_data("auto", tmp_path)
+    assert [record.filename for record in warned] == [__file__]
+    assert digits.name == "idx"
+    assert f"idx digits: {digits.origin}" == str(warned[0].message)
+    with pytest.raises(DataError, match=f"{tmp_path / stranger}: not MNIST's own.*--data idx takes the folder"):
         data.load_data("mnist", tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert data.load_data("idx", tmp_path).origin == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", mnist.FILES)
+def test_the_known_checksums_are_mnist_s(data_dir, tmp_path, name):
+    for other in mnist.FILES:
+        (tmp_path / other).symlink_to(data_dir / other)
+    assert (data_dir / name).stat().st_size == mnist.FILES[name].size
+    assert data.load_data("mnist", tmp_path).name == "mnist"
+    (tmp_path / name).unlink()
+    (tmp_path / name.removesuffix(".gz")).write_bytes(gzip.decompress((data_dir / name).read_bytes()))
+    assert data.load_data("mnist", tmp_path).name == "mnist"
 
 
 def test_other_digits_than_0_and_1_need_mnist():
@@ -192,95 +374,3 @@ def test_synthetic_digits_have_mnist_s_counts():
     swapped = data.load_data("synthetic", digits=(1, 0))
     np.testing.assert_array_equal(swapped.train.labels, 1 - digits.train.labels)
     np.testing.assert_array_equal(swapped.train.pixels, digits.train.pixels)
-
-
-class QuietServer(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def serve():
-    """Serve a folder on this machine; returns its address."""
-    servers = []
-
-    def start(folder):
-        server = QuietServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def cache(tmp_path) -> Path:
-    return tmp_path / "cache" / "ssnn" / "mnist"
-
-
-def test_mnist_is_downloaded_once_from_a_mirror_that_has_it(data_dir, serve, cache, monkeypatch, tmp_path):
-    nothing, damaged = tmp_path / "nothing", tmp_path / "damaged"
-    nothing.mkdir()
-    shutil.copytree(data_dir, damaged)
-    (damaged / LABELS).write_bytes((data_dir / LABELS).read_bytes()[:-1])
-    monkeypatch.setattr(mnist, "MIRRORS", (serve(nothing), serve(damaged), serve(data_dir)))
-    downloaded = data.load_data("auto")
-    assert downloaded.name == "mnist"
-    assert downloaded.origin == str(cache)
-    assert sorted(path.name for path in cache.iterdir()) == sorted(mnist.FILES)
-    monkeypatch.setattr(mnist, "MIRRORS", ())
-    np.testing.assert_array_equal(data.load_data("auto").train.pixels, data.load_data("mnist", data_dir).train.pixels)
-
-
-def test_a_download_that_fails_leaves_nothing_behind(folder, serve, cache, monkeypatch):
-    monkeypatch.setattr(mnist, "MIRRORS", (serve(folder),))
-    with pytest.raises(DataError, match=r"127.0.0.1.*wrong SHA-256"):
-        data.load_data("mnist")
-    assert list(cache.iterdir()) == []
-
-
-def test_a_mirror_that_refuses_is_told(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "MIRRORS", (serve(tmp_path), "http://127.0.0.1:9/"))
-    with pytest.raises(DataError, match=r"HTTP status 404.*127.0.0.1:9: no connection"):
-        data.load_data("mnist")
-
-
-def test_a_cache_that_cannot_be_written_is_told(folder, serve, cache, monkeypatch):
-    cache.parent.mkdir(parents=True)
-    cache.write_text("in the way")
-    monkeypatch.setattr(mnist, "MIRRORS", (serve(folder),))
-    with pytest.raises(DataError, match=rf"{cache} cannot be written \(\w.*"):
-        data.load_data("mnist")
-
-
-@pytest.mark.parametrize("source", ["mnist", "auto"])
-def test_a_damaged_file_in_the_cache_is_an_error(cache, source):
-    cache.mkdir(parents=True)
-    (cache / LABELS).write_bytes(gzip.compress(label_file()))
-    with pytest.raises(DataError, match=f"{cache / LABELS}: damaged.*delete it"):
-        data.load_data(source)
-
-
-def test_a_mirror_that_never_answers_is_given_up(monkeypatch):
-    """A name lookup that hangs is stood for by a request that never returns."""
-    import requests
-
-    over = threading.Event()
-
-    def hang(*_, **__):
-        over.wait()
-        raise requests.ConnectionError
-
-    monkeypatch.setattr(requests, "head", hang)
-    monkeypatch.setattr(mnist, "CONNECT_SECONDS", 0.05)
-    monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:9/",))
-    with pytest.raises(DataError, match="no answer in 0 s"):
-        data.load_data("mnist")
-    over.set()

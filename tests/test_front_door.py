@@ -64,6 +64,9 @@ def test_the_front_door_offers_what_it_names_and_hides_no_module():
         "modules = ('backends', 'data', 'model', 'training', 'explain', 'timing', 'testing')\n"
         "assert all(isinstance(getattr(ssnn, name), types.ModuleType) for name in modules)\n"
         "help(ssnn); help(ssnn.fit); help(ssnn.Model)\n"
+        "names = {}\n"
+        "exec('from ssnn import *', names)\n"
+        "assert {*ssnn.__all__, '__version__'} == set(dir(ssnn)) and set(ssnn.__all__) <= set(names)\n"
     )
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     for name in ("load_data", "fit", "load_model", "available_backends", "predict_proba", "evaluate", "save_model"):

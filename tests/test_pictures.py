@@ -1,12 +1,15 @@
+import errno
 import os
 import subprocess
 import sys
+import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from ssnn.data import pictures
 from ssnn.data.pictures import normalized, read
 from ssnn.errors import DataError
 
@@ -190,23 +193,46 @@ def test_without_normalisation_a_picture_is_only_turned_grey(saved, random):
     assert str(error.value) == f"{path}: 30x28 pixels, not 28x28; leave out --no-normalize"
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_of_a_deep_picture_its_own_range_is_black_to_white(dtype, saved, random):
+    deep = random.integers(1000, 60_000, (28, 28)).astype(dtype)
+    low, high = int(deep.min()), int(deep.max())
+    expected = [round(255 * (int(value) - low) / (high - low)) for value in deep.ravel()]
+    assert read(saved("a.tiff", Image.fromarray(deep)), normalize=False).tolist() == expected
+
+
 def missing(path):
     return "missing"
 
 
 def folder(path):
     path.mkdir()
-    return "a folder; name one picture in it"
+    return "a folder, pipe or device, where a file is expected"
+
+
+def pipe(path):
+    os.mkfifo(path)
+    return "a folder, pipe or device, where a file is expected"
+
+
+def device(path):
+    path.symlink_to("/dev/zero")
+    return "a folder, pipe or device, where a file is expected"
+
+
+def circle(path):
+    path.symlink_to(path)
+    return f"cannot be read ({os.strerror(errno.ELOOP)})"
 
 
 def text(path):
     path.write_text("seven\n")
-    return "not a picture in a format that Pillow knows; save it as PNG"
+    return f"not a picture in a format that is read: {', '.join(pictures.FORMATS)}"
 
 
 def no_pixel(path):
     path.write_bytes(b"P5\n0 0\n255\n")
-    return "not a picture in a format that Pillow knows; save it as PNG"
+    return f"not a picture in a format that is read: {', '.join(pictures.FORMATS)}"
 
 
 def truncated(path):
@@ -215,7 +241,7 @@ def truncated(path):
     return "cannot be read (image file is truncated)"
 
 
-@pytest.mark.parametrize("make", [missing, folder, text, no_pixel, truncated])
+@pytest.mark.parametrize("make", [missing, folder, pipe, device, circle, text, no_pixel, truncated])
 def test_what_is_no_picture_is_refused_in_one_line(make, tmp_path):
     path = tmp_path / "digit"
     wrong = make(path)
@@ -224,22 +250,114 @@ def test_what_is_no_picture_is_refused_in_one_line(make, tmp_path):
     assert str(error.value) == f"{path}: {wrong}"
 
 
-@pytest.mark.parametrize("side", [36, 100])  # Pillow warns of the one and refuses the other
-def test_what_would_fill_the_memory_is_refused(side, saved, monkeypatch):
-    path = saved("bomb.png", Image.new("L", (side, side)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "\udcff\ud800"])
+def test_a_name_that_no_file_can_have_is_told_in_one_line(name, tmp_path):
+    with pytest.raises(DataError, match=r"^.*: (cannot be read \(.+\)|missing)$") as error:
+        read(tmp_path / name)
+    assert str(error.value).isprintable()
+
+
+def test_only_common_formats_are_opened(tmp_path, saved, monkeypatch):
+    """To draw an EPS, Pillow runs the first program that is called gs."""
+    program, ran = tmp_path / "gs", tmp_path / "ran"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # it has not been looked for
+    path = tmp_path / "digit.eps"
+    coloured(written(0)).save(path)
+    with pytest.raises(DataError, match="not a picture in a format that is read: PNG, JPEG, GIF"):
+        read(path)
+    assert not ran.exists()
+
+
+def test_of_an_animation_the_first_frame_is_read(tmp_path):
+    zero, one = (Image.fromarray(written(digit)) for digit in (0, 1))
+    for name in ("digits.gif", "digits.png", "digits.tiff", "digits.webp"):
+        zero.save(tmp_path / name, save_all=True, append_images=[one])
+        assert apart(read(tmp_path / name), normalized(written(0))) < 2
+
+
+@pytest.mark.parametrize(("name", "options"), [("digit.png", {}), ("digit.jpg", {"progressive": True})])
+def test_what_would_fill_the_memory_is_refused_before_it_is_decoded(name, options, tmp_path, monkeypatch):
+    path = tmp_path / name
+    coloured(written(0)).save(path, **options)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", WIDTH * HEIGHT)
+    read(path)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", WIDTH * HEIGHT - 1)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
     with pytest.raises(DataError) as error:
         read(path)
-    assert str(error.value) == f"{path}: more than 1,000 pixels; scale it down"
+    assert str(error.value) == f"{path}: more than {WIDTH * HEIGHT - 1:,} pixels; scale it down"
 
 
-def test_a_picture_that_must_not_be_read_is_refused(tmp_path, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, os.strerror(13), path)
+def test_what_pillow_takes_for_a_bomb_is_refused(saved, monkeypatch):
+    path = saved("bomb.png", Image.new("L", (100, 100)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    with pytest.raises(DataError, match=r"bomb.png: more than 20,000,000 pixels; scale it down"):
+        read(path)
 
-    monkeypatch.setattr(Image, "open", refuse)  # permissions do not stop root
-    with pytest.raises(DataError, match=r"digit.png: cannot be read \(Permission denied\)$"):
-        read(tmp_path / "digit.png")
+
+@pytest.mark.parametrize(("divisor", "side"), [(1, 1200), (2, 600), (4, 300), (8, 150)])
+def test_a_large_jpeg_is_scaled_as_it_is_decoded(divisor, side, saved, monkeypatch):
+    """Its decoder can by 2, 4 and 8, and does by no more than is needed."""
+    sheet = np.pad(written(0, scale=6), ((0, 0), (120, 120)))
+    path = saved("digit.jpg", coloured(sheet))
+    decoded = []
+    grey = pictures._grey
+    monkeypatch.setattr(pictures, "_grey", lambda image: decoded.append(grey(image)) or decoded[-1])
+    monkeypatch.setattr(pictures, "MAX_PIXELS", side**2)
+    assert apart(read(path), normalized(sheet)) < 3
+    assert decoded[0].shape == (side, side)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 150**2 - 1)
+    with pytest.raises(DataError, match="more than 22,499 pixels"):
+        read(path)
+
+
+def test_a_deep_picture_is_not_held_many_times(saved):
+    path = saved("deep.tiff", Image.fromarray(np.linspace(0, 1, 10**6, dtype=np.float32).reshape(1000, 1000)))
+    with Image.open(path) as image:
+        image.load()
+        tracemalloc.start()
+        pictures._grey(image)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 15 * 10**6  # 8 bytes of each float64, and 4 for Pillow to hand them over
+
+
+def bars(height, grey=255.0):
+    """A black sheet with a bar of full ink, 40 pixels high and 10 wide, and below it another one of some grey."""
+    sheet = np.zeros((128, 128))
+    sheet[10:50, 60:70], sheet[50 : 50 + height, 60:70] = 255, grey
+    return sheet
+
+
+@pytest.mark.parametrize(("grey", "width"), [(63.7, 5), (63.8, 2)])
+def test_what_has_a_quarter_of_the_ink_is_no_blur(grey, width):
+    """A bar of 40 by 10 pixels is fitted into a box 5 wide, one of 80 by 10 into a box of half that."""
+    assert box_and_centre(normalized(bars(40, grey)))[0] == [20, width]
+
+
+@pytest.mark.parametrize(("grey", "width"), [(250, 5), (255, 3), (260, 3)])
+def test_a_piece_of_a_twentieth_of_the_stroke_is_no_speck(grey, width):
+    """A bar of 40 by 10 pixels is fitted into a box 5 wide; with a dash 20 pixels below it, into one of 3."""
+    sheet = bars(0)
+    sheet[70:72, 60:70] = 255
+    sheet[71, 69] = grey  # the twentieth pixel
+    assert box_and_centre(normalized(sheet))[0][1] == width
+
+
+@pytest.mark.parametrize(("grey", "is_ink"), [(15.9, False), (16, False), (16.1, True)])
+def test_what_hardly_differs_from_the_ground_is_no_ink(grey, is_ink):
+    assert normalized(np.minimum(bars(40), grey)).any() == is_ink
+
+
+@pytest.mark.parametrize(("deviations", "is_ink"), [(4.8, False), (5.2, True)])
+def test_what_might_be_noise_is_no_ink(deviations, is_ink):
+    """Two greys alternate, each 8 from their middle, which is a median deviation of as much."""
+    ground = 100 + 8.0 * (-1) ** np.indices((129, 129)).sum(axis=0)
+    ground[60:100, 60:70] = 100 + deviations * 1.4826 * 8
+    assert normalized(ground).any() == is_ink
 
 
 def test_pillow_is_imported_only_when_a_picture_is_read():

@@ -1,6 +1,24 @@
-"""Handwritten digits as uint8 pixels on the host: MNIST's files, digits drawn by the program, and pictures."""
+"""Handwritten digits as uint8 pixels on the host: files of MNIST's format, drawn digits, and pictures."""
 
 from ssnn.data.dataset import Dataset, Samples
-from ssnn.data.loading import MNIST_COUNTS, load_data, with_samples
+from ssnn.data.loading import (
+    MNIST_COUNTS,
+    SOURCES,
+    data_directory,
+    data_files,
+    load_data,
+    load_with_notices,
+    with_samples,
+)
 
-__all__ = ["MNIST_COUNTS", "Dataset", "Samples", "load_data", "with_samples"]
+__all__ = [
+    "MNIST_COUNTS",
+    "SOURCES",
+    "Dataset",
+    "Samples",
+    "data_directory",
+    "data_files",
+    "load_data",
+    "load_with_notices",
+    "with_samples",
+]

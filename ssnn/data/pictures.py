@@ -6,6 +6,7 @@ uneven light, a black screen or nothing at all where the picture is transparent.
 """
 
 import warnings
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.data.dataset import SIDE
+from ssnn.data.reading import open_file
 from ssnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # for others Pillow may start programs, as for EPS
+MAX_PIXELS = 20_000_000  # of a picture in memory, which takes up to 20 bytes for each
 BOX = 20  # the longer side of every digit in MNIST
 CENTRE = 14  # of mass, as a pixel's index: MNIST's lie 13.5 … 14.5, on average at 14.0, placed by whole pixels
 WORKING_SIDE = 512  # pixels; a larger picture is averaged down to it, ample for the box and good against noise
@@ -32,7 +36,7 @@ SPECK = 1 / 20  # of the ink in the largest stroke: a piece that has less is dir
 
 
 def read(path: str | Path, normalize: bool = True) -> npt.NDArray[np.uint8]:
-    """Read a picture of one digit in any format that Pillow opens; of an animation, its first frame.
+    """Read a picture of one digit in one of the common formats; of an animation, its first frame.
 
     Parameters
     ----------
@@ -48,27 +52,26 @@ def read(path: str | Path, normalize: bool = True) -> npt.NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If the file cannot be read, is no whole picture or too large a one, or is not 28x28 where it has to be.
+        If the file cannot be read, is no whole picture of a format in `FORMATS` or one of more than `MAX_PIXELS` that
+        cannot be scaled down while it is decoded, or is not 28x28 where it has to be.
     """
     from PIL import Image, UnidentifiedImageError
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about metadata and the like: what matters, fails
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+    with open_file(Path(path)) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about metadata and the like: what matters, fails
+        try:
+            with Image.open(file, formats=FORMATS) as image:
+                _scale_in_decoder(image)
+                if prod(image.size) > MAX_PIXELS:
+                    raise Image.DecompressionBombError
                 grey = _grey(image)
-    except FileNotFoundError:
-        raise DataError(f"{path}: missing") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: a folder; name one picture in it") from None
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: not a picture in a format that Pillow knows; save it as PNG") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise DataError(f"{path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down") from None
-    except Exception as error:  # decoders raise whatever damaged data makes them stumble over
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise DataError(f"{path}: cannot be read ({reason})") from None
+        except UnidentifiedImageError:
+            raise DataError(f"{path}: not a picture in a format that is read: {', '.join(FORMATS)}") from None
+        except Image.DecompressionBombError:
+            raise DataError(f"{path}: more than {MAX_PIXELS:,} pixels; scale it down") from None
+        except Exception as error:  # decoders raise whatever damaged data makes them stumble over
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise DataError(f"{path}: cannot be read ({reason})") from None
     if normalize:
         return normalized(grey)
     if grey.shape != (SIDE, SIDE):
@@ -100,16 +103,31 @@ def normalized(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return field.ravel()
 
 
+def _scale_in_decoder(image: "Image.Image") -> None:
+    """Have a picture of more than `MAX_PIXELS` scaled down where its decoder can, which is JPEG's.
+
+    Of a progressive JPEG the decoder would hold the whole all the same.
+    """
+    width, height = image.size
+    scale = next((scale for scale in (1, 2, 4) if -(-width // scale) * -(-height // scale) <= MAX_PIXELS), 8)
+    if scale > 1 and not image.info.get("progressive"):
+        image.draft(None, (width // scale, height // scale))
+
+
 def _grey(image: "Image.Image") -> npt.NDArray[Any]:
     """Grey values (height, width) 0 … 255 of an opened picture, the right way up."""
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # more than 8 bits: then the picture's own range defines white
-        deep = np.asarray(image, np.float64)
-        if not np.all(np.isfinite(deep)):
+        deep = np.array(image, np.float64)
+        low, high = deep.min(), deep.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError("it holds values that are not finite")
-        return np.asarray(255 * (deep - deep.min()) / (np.ptp(deep) or 1))
+        deep -= low  # in place, for it is large
+        deep *= 255
+        deep /= high - low or 1
+        return deep
     if not image.has_transparency_data:
         return np.asarray(image.convert("L"))
     image = image.convert("RGBA")
