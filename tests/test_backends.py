@@ -1,10 +1,19 @@
+import signal
+
+import numpy as np
 import pytest
 from support import BACKENDS, open_or_skip, run_python
 
 from ssnn import backends
-from ssnn.backends import DTYPES
+from ssnn.backends import DTYPES, Options
+from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import BackendError
-from ssnn.testing import CHECKS
+from ssnn.initialization import initial_network
+from ssnn.standardize import fit_pixels
+from ssnn.system.stopwatch import Stopwatch
+from ssnn.testing import CHECKS, check_arrays
+from ssnn.training.batch import batch_to_device
+from ssnn.training.loop import Loop
 
 
 @pytest.mark.parametrize(
@@ -27,6 +36,117 @@ def test_our_backends_keep_the_contract(name, dtype, check):
     check(open_or_skip(name, dtype=dtype))
 
 
+class Wrong(NumpyBackend):
+    """NumPy that brings some arrays to the device as other ones."""
+
+    def __init__(self, bring):
+        super().__init__(Options())
+        self.asarray = bring
+
+
+def refuse_reversed(array):
+    if any(stride < 0 for stride in array.strides):
+        raise ValueError("negative strides")
+    return array
+
+
+@pytest.mark.parametrize(
+    ("bring", "error", "message"),
+    [
+        (lambda array: array.astype("int16") if array.dtype == "int64" else array, AssertionError, "as int16"),
+        (lambda array: array.astype(float) if array.dtype == "int64" else array, AssertionError, "as float64"),
+        (np.atleast_1d, AssertionError, "zero-dimensional array of .* came back as"),
+        (lambda array: array[::-1] if array.strides[:1] < (0,) else array, AssertionError, "a reversed array"),
+        (refuse_reversed, ValueError, "negative strides"),
+    ],
+)
+def test_a_backend_that_changes_arrays_or_refuses_some_is_found(bring, error, message):
+    with pytest.raises(error, match=message):
+        check_arrays(Wrong(bring))
+
+
+def test_what_the_loop_and_the_transfer_give_has_been_waited_for(monkeypatch, few_digits):
+    backend, waited = open_or_skip("numpy"), []
+    monkeypatch.setattr(backend, "synchronize", waited.append)
+    standardization = fit_pixels(few_digits.train.pixels)
+    start = initial_network((784, 10, 1), 0, standardization.features)
+    batch = batch_to_device(backend, standardization, few_digits.train, start, Stopwatch())
+    assert [tuple(map(id, tree)) for tree in waited] == [tuple(map(id, (batch.X, batch.Y, batch.sample_weight)))]
+    network, _ = Loop(backend, batch, 0.5, Stopwatch()).run(backend.to_device(start), 2)
+    assert waited[-1] is network
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("numpy", "OMP_NUM_THREADS"),
+        ("numpy", "OPENBLAS_NUM_THREADS"),
+        pytest.param("torch", "OMP_NUM_THREADS", marks=pytest.mark.torch),
+        pytest.param("strict", "OMP_NUM_THREADS", marks=pytest.mark.strict),
+    ],
+)
+def test_a_variable_that_is_no_number_of_threads_is_named(monkeypatch, name, variable):
+    open_or_skip(name)
+    for value in ("", "1", "1024", *(["2,1"] if variable == "OMP_NUM_THREADS" else [])):
+        monkeypatch.setenv(variable, value)
+        backends.open_backend(name)
+    for value in ("0", "-1", "1025", "abc", "1.5", "9" * 5000):
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(BackendError, match=rf"{variable} is .*, which is no number .* or a whole number .* 1024$"):
+            backends.open_backend(name)
+
+
+@pytest.mark.strict
+def test_a_variable_that_a_library_cannot_take_is_named():
+    open_or_skip("strict")
+    code = "import ssnn; print([a.remedy for a in ssnn.available_backends() if a.name == 'strict'])"
+    assert run_python(code, ARRAY_API_STRICT_API_VERSION="x") == "['ARRAY_API_STRICT_API_VERSION left unset']"
+
+
+PROCESS = """
+import contextlib, importlib, locale, os, random, signal, sys, threading, warnings
+import numpy as np, threadpoolctl, ssnn
+importlib.import_module({library!r})
+with contextlib.suppress(ImportError):
+    import scipy.sparse  # which adds a filter for warnings, and which CuPy imports late
+
+def threads():
+    # tests/cuda_on_cpu has an OpenBLAS of its own.
+    found = threadpoolctl.threadpool_info()
+    return [pool["num_threads"] for pool in found if "openblas32" not in pool["filepath"]]
+
+def process():
+    return {{
+        "environment": dict(os.environ),
+        "signals": {{number: signal.getsignal(number) for number in signal.valid_signals()}},
+        "signal mask": signal.pthread_sigmask(signal.SIG_BLOCK, []),
+        "warnings": list(warnings.filters),
+        "hooks": (sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook, sys.gettrace()),
+        "streams": (sys.stdin, sys.stdout, sys.stderr),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "threads": set(threading.enumerate()),
+        "NumPy's errors": np.geterr(),
+        "NumPy's printing": np.get_printoptions(),
+        "random numbers": (random.getstate(), np.random.get_state()[1].tolist()),
+        "folder": os.getcwd(),
+        "path": list(sys.path),
+        "recursion": sys.getrecursionlimit(),
+        "threads of libraries": threads(),
+    }}
+
+digits, before = ssnn.load_data("synthetic"), process()
+ssnn.fit(digits, {name!r}, ssnn.Settings(iterations=2))
+after = process()
+print([what for what in before if before[what] != after[what]])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system has no signal masks")
+def test_a_run_leaves_the_process_as_it_found_it(backend_name):
+    library = backends.open_backend(backend_name).library
+    assert run_python(PROCESS.format(library=library, name=backend_name)) == "[]"
+
+
 HEAVY = {"cupy", "jax", "torch", "array_api_strict"}
 
 
@@ -35,7 +155,8 @@ LOADED = f"; import sys; print(sorted({HEAVY} & set(sys.modules)))"
 
 def test_importing_ssnn_imports_no_backend_s_library_and_changes_no_setting():
     code = (
-        "import os, warnings, numpy as np; before = dict(os.environ), np.geterr(), list(warnings.filters)\n"
+        "import os, warnings, numpy as np, threadpoolctl\n"  # which sets a variable of its own
+        "before = dict(os.environ), np.geterr(), list(warnings.filters)\n"
         "import ssnn, ssnn.__main__, ssnn.backends, ssnn.data, ssnn.training.trainer, ssnn.train\n"
         "assert before == (dict(os.environ), np.geterr(), list(warnings.filters))" + LOADED
     )

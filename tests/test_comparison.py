@@ -1,11 +1,9 @@
-import os
-import time
+import re
 from types import SimpleNamespace
 
-import psutil
 import pytest
 
-from ssnn.errors import BackendError
+from ssnn.errors import BackendError, SsnnError
 from ssnn.system import machine
 from ssnn.timing import comparison
 from ssnn.timing.trial import ROUNDS
@@ -47,25 +45,6 @@ def test_a_backend_that_fails_leaves_the_others_their_rounds():
     assert ("b", 1) not in worker.order
 
 
-def busy_steps(seconds):
-    while True:
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            pass
-        yield os.getpid()
-
-
-def test_a_process_computes_only_what_it_is_asked_for():
-    workers = [comparison._lazily_in_a_process(busy_steps, 0.2) for _ in range(2)]
-    first, second = (psutil.Process(next(worker)) for worker in workers)
-    before = sum(second.cpu_times()[:2])
-    next(workers[0])
-    assert sum(second.cpu_times()[:2]) - before < 0.05
-    for worker in workers:
-        worker.close()
-    assert not psutil.wait_procs([first, second], timeout=10)[1]
-
-
 @pytest.mark.parametrize(("free", "groups"), [(10**9, ["abc"]), (4 * 10**6, ["ab", "c"]), (10**6, ["a", "b", "c"])])
 def test_backends_are_measured_together_as_far_as_they_fit_into_memory(monkeypatch, few_digits, free, groups):
     """Each needs 1.5 MB for these samples."""
@@ -75,3 +54,17 @@ def test_backends_are_measured_together_as_far_as_they_fit_into_memory(monkeypat
     monkeypatch.setattr(machine, "free_memory", lambda: free)
     comparison.compare(few_digits, "abc", [2], 2, "float32", lambda *_: None)
     assert measured == groups
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError(13, "Permission denied")])
+def test_a_temporary_folder_without_room_is_told_with_the_remedy(monkeypatch, few_digits, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(comparison, "save_memmap", fail)
+    message = (
+        f"the training images, 0 MB, cannot be written to a temporary folder ({error.strerror}); "
+        "let TMPDIR name a folder with more room"
+    )
+    with pytest.raises(SsnnError, match=f"^{re.escape(message)}$"):
+        comparison.compare(few_digits, ["numpy"], [2], 2, "float32", lambda *_: None)

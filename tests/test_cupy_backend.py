@@ -1,55 +1,68 @@
+import operator
 import os
 import sys
+import threading
 import types
 
 import numpy as np
 import pytest
+from overlap import Inside
 from support import import_or_skip, open_or_skip, run_python
 
 from ssnn import backends
 from ssnn.backends.cupy import CupyBackend
-from ssnn.data import Samples
 from ssnn.errors import BackendError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import MAX_STANDARDIZED, batch_to_device
+from ssnn.training.batch import MAX_STANDARDIZED, Rows, batch_to_device
 
 
 def fake_cupy(gpus: int, cublas: bool = True) -> types.ModuleType:
-    """NumPy dressed as CuPy with this number of devices: it shows what our backend asks of CuPy, not its numbers."""
-    device = []
+    """NumPy dressed as CuPy with this number of devices: it shows what our backend asks of CuPy, not its numbers.
+
+    `busy` are the devices that nobody has waited for since they were given something to compute, and `tf32` is what
+    the first product has found in the environment.
+    """
+    busy, own = set(), threading.local()
+
+    def current():
+        own.devices = getattr(own, "devices", [])
+        return own.devices
 
     class Device:
         def __init__(self, index):
             self.index = index
 
         def __enter__(self):
-            device.append(self.index)
+            current().append(self.index)
 
         def __exit__(self, *_):
-            device.pop()
+            current().pop()
 
         def synchronize(self):
-            pass
+            busy.discard(self.index)
 
     class Array(np.ndarray):
         def __matmul__(self, other):
             if not cublas:
                 raise ImportError("libcublas.so.13: cannot open shared object file")
+            module.tf32 = module.tf32 or os.environ.get("CUPY_TF32")
+            busy.add(current()[-1])
             return super().__matmul__(other)
 
     def asarray(array):
-        assert device, "arrays are made on the device that was chosen"
+        assert current(), "arrays are made on the device that was chosen"
         return np.array(array).view(Array)
 
     module = types.ModuleType("cupy")
     module.__version__ = "0"
-    module.current = device
+    module.current, module.busy, module.tf32 = current, busy, None
     module.asarray, module.asnumpy = asarray, np.array
     module.cuda = types.SimpleNamespace(
         is_available=lambda: gpus > 0,
         Device=Device,
+        get_current_stream=lambda: Device(current()[-1]),
         runtime=types.SimpleNamespace(
             getDeviceCount=lambda: gpus, getDeviceProperties=lambda index: {"name": f"Fake {index}".encode()}
         ),
@@ -120,11 +133,12 @@ def test_cupy_without_its_cuda_libraries_is_told(monkeypatch):
         backends.open_backend("cupy")
 
 
-@pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize(("precision", "variable", "other"), [("highest", "0", "tf32"), ("tf32", "1", "highest")])
-def test_cupy_pins_its_precision_for_the_process(precision, variable, other):
+def test_cupy_pins_its_precision_for_the_process(two_gpus, precision, variable, other):
+    before = dict(os.environ)
     backends.open_backend("cupy", precision=precision)
-    assert os.environ["CUPY_TF32"] == variable
+    assert two_gpus.tf32 == variable
+    assert os.environ == before
     assert backends.open_backend("cupy", precision=precision).describe().precision == precision
     with pytest.raises(BackendError, match=f"cupy runs in {precision} precision here: use a new process"):
         backends.open_backend("cupy", precision=other)
@@ -137,10 +151,66 @@ def test_tf32_is_refused_in_float64():
 
 def test_cupy_computes_on_the_chosen_device(two_gpus):
     backend = backends.open_backend("cupy", device="cuda:1")
-    used = backend.program(lambda x: (x + 1, list(two_gpus.current)))
+    used = backend.program(lambda x: (x + 1, list(two_gpus.current())))
     total, device = used(backend.asarray(np.ones(2)))
     assert device == [1]
     assert backend.to_numpy(total).tolist() == [2, 2]
+
+
+def test_cupy_waits_for_the_device_that_computes(two_gpus):
+    backend = backends.open_backend("cupy", device="cuda:1")
+    product, one = backend.program(operator.matmul), backend.asarray(np.ones((1, 1)))
+    other = backends.open_backend("cupy", device="cuda:0")
+    result = product(one, one)
+    assert two_gpus.busy == {0, 1}
+    backend.synchronize(result)
+    assert two_gpus.busy == {0}
+    other.synchronize(result)
+    product.compile(one, one)
+    assert two_gpus.busy == set()
+
+
+def test_functions_of_cupy_that_overlap_have_their_own_device(two_gpus):
+    holders = [
+        Inside(backends.open_backend("cupy", device=device).library_config, lambda: list(two_gpus.current()))
+        for device in ("cuda:0", "cuda:1")
+    ]
+    assert two_gpus.current() == []
+    for holder in holders:
+        holder.leave()
+    assert [holder.seen for holder in holders] == [[[0], []], [[1], []]]
+
+
+@pytest.mark.cupy
+def test_the_real_cupy_is_waited_for():
+    """On a stream of the stand-in for CUDA nothing is done until somebody has waited."""
+    cupy = import_or_skip("cupy")
+    backend = open_or_skip("cupy")
+    program = backend.program(lambda x: x + 1)
+    x = backend.asarray(np.ones(10**6, np.float32))
+    with backend.library_config():
+        program.compile(x)
+        assert cupy.cuda.get_current_stream().done
+        y = program(x)
+        backend.synchronize(y)
+        assert cupy.cuda.get_current_stream().done
+
+
+@pytest.mark.cupy
+@pytest.mark.parametrize("precision", ["highest", "tf32"])
+@pytest.mark.parametrize("variable", ["0", "1"])
+def test_the_real_cupy_multiplies_in_the_precision_that_was_asked_for(precision, variable):
+    """A factor of which TF32 keeps no more than the 1, in a product that is large enough for tensor cores."""
+    import_or_skip("cupy")
+    open_or_skip("cupy")
+    code = f"""
+import numpy as np, operator, os, ssnn
+backend = ssnn.open_backend("cupy", precision={precision!r})
+A, one = np.full((256, 256), 1 + 2**-12, np.float32), np.eye(256, dtype=np.float32)
+product = backend.to_numpy(backend.program(operator.matmul)(*backend.to_device((A, one))))
+print((product == A).all(), os.environ["CUPY_TF32"])
+"""
+    assert run_python(code, CUPY_TF32=variable) == f"{precision == 'highest'} {variable}"
 
 
 @pytest.mark.cupy
@@ -149,7 +219,7 @@ def test_the_transfer_holds_little_more_than_the_batch(random):
     cupy = import_or_skip("cupy")
     backend = open_or_skip("cupy")
     m = 20 * MAX_STANDARDIZED
-    samples = Samples(random.integers(0, 256, (m, 40), np.uint8), np.ones(m, np.uint8))
+    samples = Rows(random.integers(0, 256, (m, 40), np.uint8), np.ones(m, np.uint8))
     pool = cupy.get_default_memory_pool()
     pool.free_all_blocks()
     before = pool.total_bytes()

@@ -1,9 +1,12 @@
 import contextlib
+import re
 
 import pytest
+from overlap import Inside
 from support import import_or_skip, open_or_skip, run_python
 
 from ssnn.initialization import initial_network
+from ssnn.network import update
 from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import batch_to_device
@@ -75,11 +78,111 @@ def test_jax_told_to_use_what_is_not_there_is_not_usable(platform):
     assert run_python(code, JAX_PLATFORMS=platform) == "[(False, 'it finds no device')]"
 
 
+OPEN_JAX = """
+import os, ssnn
+try:
+    print(ssnn.open_backend("jax").describe().threads)
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
 @pytest.mark.jax
-def test_a_count_of_threads_that_is_none_is_passed_over():
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("NPROC", "abc", "NPROC is 'abc', which is no number of threads"),
+        ("NPROC", "0", "NPROC is '0', which is no number of threads"),
+        ("NPROC", "2,1", "NPROC is '2,1', which is no number of threads"),
+        ("NPROC", "9" * 5000, "NPROC is "),
+        ("JAX_ENABLE_X64", "maybe", "jax fails: .*'maybe'"),
+        ("JAX_NUM_CPU_DEVICES", "x", 'jax fails: .*"x"'),
+        ("JAX_NUM_CPU_DEVICES", "0", "it finds no device"),
+        ("JAX_PLATFORMS", "nonsense", "it finds no device"),
+        ("XLA_FLAGS", "--nonsense", "it does not take XLA_FLAGS: .*--nonsense"),
+        ("XLA_FLAGS", "nonsense", "it does not take XLA_FLAGS: .*nonsense"),
+        ("XLA_FLAGS", "--xla_force_host_platform_device_count=abc", "it does not take XLA_FLAGS: .*abc"),
+    ],
+)
+def test_a_variable_that_jax_cannot_take_is_named_in_one_line(variable, value, reason):
     import_or_skip("jax")
-    code = "from ssnn.backends import open_backend; print(open_backend('jax').describe().threads)"
-    assert int(run_python(code, NPROC="abc")) >= 1
+    told = run_python(OPEN_JAX, **{variable: value})
+    assert re.fullmatch(f"BackendError: .* cannot run here: {reason}.*; what would help: {variable} .*", told)
+    assert len(told) < 400
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize(("found", "threads"), [("", "1"), ("2", "1"), ("2", "2"), ("1", "None")])
+def test_what_jax_reads_once_from_the_environment_is_as_it_was_afterwards(found, threads):
+    import_or_skip("jax")
+    code = f"""
+import os, ssnn, threading
+if not os.environ["NPROC"]:
+    del os.environ["NPROC"]
+before = os.environ.get("NPROC")
+backend = ssnn.open_backend("jax", device="cpu", threads={threads})
+assert os.environ.get("NPROC") == before
+again = ssnn.open_backend("jax", device="cpu", threads=backend.describe().threads)
+print(backend.describe().threads, again.describe().threads, again.describe().device)
+"""
+    expected = found if threads == "None" else threads
+    device = "cpu" if expected == "1" else "cpu.*"
+    assert re.fullmatch(f"{expected} {expected} {device}", run_python(code, NPROC=found))
+
+
+@pytest.mark.jax
+def test_threads_of_jax_that_cannot_start_are_told_before_it_ends_the_process():
+    import_or_skip("jax")
+    refused = """
+import threading
+def refused(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refused
+"""
+    assert re.fullmatch(r"BackendError: .*can't start new thread: .*\(.*--threads 1\)", run_python(refused + OPEN_JAX))
+
+
+def settings(jax):
+    return jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_functions_of_jax_that_overlap_have_their_own_settings_and_leave_the_usual_ones(order):
+    jax = import_or_skip("jax")
+    opened = open_or_skip("jax", dtype="float64"), open_or_skip("jax", dtype="float32")
+    opened[1].precision = "tf32"  # as it would be on a GPU
+    usual = settings(jax)
+    holders = [Inside(backend.library_config, lambda: settings(jax)) for backend in opened]
+    assert settings(jax) == usual
+    for index in order:
+        holders[index].leave()
+    assert [holder.seen for holder in holders] == [[(True, "highest"), usual], [(False, "tensorfloat32"), usual]]
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize(("precision", "expected"), [("highest", "HIGHEST"), ("tf32", "HIGH")])
+def test_the_loop_becomes_a_program_for_cuda_whose_products_have_the_precision_that_was_asked_for(
+    few_digits, precision, expected
+):
+    """JAX writes that program without a GPU; on one, DEFAULT would be TF32 as HIGH is."""
+    import_or_skip("jax")
+    from jax import export
+
+    backend = open_or_skip("jax")
+    backend.precision = precision
+    standardization = fit_pixels(few_digits.train.pixels)
+    start = initial_network((784, 10, 5, 1), 0, standardization.features)
+    batch = batch_to_device(backend, standardization, few_digits.train, start, Stopwatch())
+    program = backend.loop(batch.gradients, update, 3, batch.accumulation)
+    arguments = backend.to_device(start), batch.X, batch.Y, batch.sample_weight, 0.5
+    if backend._mesh.size > 1:
+        arguments = program._replicated(*arguments)
+    with program.config():
+        text = export.export(program.function, platforms=("cuda",))(*arguments).mlir_module()
+    products = re.findall(r"stablehlo\.dot_general.*", text)
+    assert len(products) == 3 * 3 - 1  # forward, and backwards the weights' gradients and all layers' but the first's
+    assert all(f"precision = [{expected}, {expected}]" in product for product in products)
 
 
 @pytest.mark.jax

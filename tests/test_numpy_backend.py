@@ -1,13 +1,19 @@
 import threading
 import time
+from itertools import permutations
 
+import numpy as np
 import pytest
+from overlap import Inside
+from support import open_or_skip
+from threadpoolctl import threadpool_info
 
 from ssnn import backends
 from ssnn.agreement import disagreement
-from ssnn.errors import UsageError
+from ssnn.backends import Accumulation
+from ssnn.errors import BackendError, UsageError
 from ssnn.initialization import initial_network
-from ssnn.network import update
+from ssnn.network import gradients, update
 from ssnn.settings import Settings
 from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
@@ -59,16 +65,39 @@ def test_every_thread_accumulates_a_share(threads, few_digits):
     assert threading.active_count() == before
 
 
+def blas_threads():
+    found = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return found or pytest.skip("this NumPy computes without a BLAS whose threads can be set")
+
+
 def test_threads_of_numpy_are_held_only_while_it_computes_for_us():
-    from threadpoolctl import threadpool_info
-
-    def blas_threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"]
-
-    if not blas_threads():
-        pytest.skip("this NumPy computes without OpenBLAS")
     before = blas_threads()
     backend = backends.open_backend("numpy", threads=1)
     assert backend.describe().threads == 1
     assert set(backend.program(blas_threads)()) == {1}
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize("name", ["numpy", pytest.param("strict", marks=pytest.mark.strict)])
+@pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
+def test_loops_and_programs_that_overlap_leave_blas_and_numpy_as_they_were(name, order):
+    before, errors = blas_threads(), np.geterr()
+    loop = open_or_skip(name).loop(gradients, update, 1, Accumulation(8)).config
+    program = open_or_skip(name, threads=2).library_config
+    holders = [Inside(context, blas_threads) for context in (program, loop, loop)]
+    assert np.geterr() == errors
+    assert backends.open_backend(name).describe().threads == max(before)
+    for index in order:
+        holders[index].leave()
+    assert set(holders[1].seen[0]) == {1}
+    assert blas_threads() == before
+
+
+def test_one_thread_of_numpy_starts_no_other_and_more_that_cannot_start_are_told(monkeypatch, few_digits):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    fit(few_digits, backends.open_backend("numpy", threads=1), Settings(iterations=2))
+    with pytest.raises(BackendError, match=r"can't start new thread: .*; what would help: .*\(--threads 1\)$"):
+        fit(few_digits, backends.open_backend("numpy", threads=2), Settings(iterations=2))

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from array_api_compat import array_namespace
 
+from ssnn.errors import BackendError
+from ssnn.system.threads import FEWER
 from ssnn.tree import tree_map
 from ssnn.typing import Array, Gradients, Tree
 
@@ -80,8 +82,18 @@ class GradientAccumulator:
         self._pool = ThreadPoolExecutor(threads)
 
     def __call__(self, network: Tree) -> tuple[Tree, Array]:
-        """Gradient and cost of the whole batch."""
-        others = [self._pool.submit(self._accumulate, network, share) for share in self._shares[1:]]
+        """Gradient and cost of the whole batch.
+
+        Raises
+        ------
+        BackendError
+            If the process may start no thread.
+        """
+        try:
+            others = [self._pool.submit(self._accumulate, network, share) for share in self._shares[1:]]
+        except RuntimeError as error:
+            reason = f"{error}: the system lets this process have no more"
+            raise BackendError(f"{reason}; what would help: {FEWER}") from error
         gradient_and_cost: tuple[Tree, Array] = self._accumulate(network, self._shares[0])
         for other in others:
             gradient_and_cost = _add(gradient_and_cost, other.result())

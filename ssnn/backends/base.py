@@ -1,7 +1,9 @@
 """What a backend is: the few hooks that training needs from an array library, and what backends have in common."""
 
 import importlib
+import os
 import re
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +14,7 @@ import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from ssnn.backends.accumulation import Accumulation, GradientAccumulator
-from ssnn.backends.options import Availability, Description, Options
+from ssnn.backends.options import MAX_THREADS, Availability, Description, Options
 from ssnn.errors import BackendError, UsageError
 from ssnn.system import machine
 from ssnn.tree import tree_map
@@ -46,6 +48,7 @@ class Backend(ABC):
     name: ClassVar[str]  # as registered
     library: ClassVar[str]  # as imported
     device_kinds: ClassVar[tuple[str, ...]] = ("cpu",)  # the kinds of device that it can use on some machine
+    thread_variables: ClassVar[tuple[str, ...]] = ()  # of the environment, that give its library a number of threads
 
     def __init__(self, options: Options) -> None:
         """Open; `self.device` becomes one of `devices()`.
@@ -75,6 +78,8 @@ class Backend(ABC):
     @classmethod
     def probe(cls) -> Availability:
         """What this backend offers here."""
+        if hindrance := cls.hindrance():
+            return Availability(cls.name, library=cls.library, reason=hindrance[0], remedy=hindrance[1])
         try:
             module = importlib.import_module(cls.library)
             devices = cls.devices()
@@ -82,7 +87,9 @@ class Backend(ABC):
         except Exception as error:  # a library that is installed and broken fails in ways of its own
             absent = isinstance(error, ModuleNotFoundError) and error.name == cls.library
             failure = f"{cls.library} is not installed" if absent else f"{cls.library} fails: {_one_line(error)}"
-            return Availability(cls.name, library=cls.library, reason=failure, remedy=cls.install_command())
+            broken = isinstance(error, ImportError | OSError)
+            remedy = cls.install_command() if broken else cls._remedy(failure)
+            return Availability(cls.name, library=cls.library, reason=failure, remedy=remedy)
         return Availability(
             cls.name,
             usable=bool(devices),
@@ -104,13 +111,28 @@ class Backend(ABC):
         return ("cpu",)
 
     @classmethod
+    def hindrance(cls) -> tuple[str, str] | None:
+        """What keeps the library from being imported and started in this process, and the remedy."""
+        for variable in cls.thread_variables:
+            text = os.environ.get(variable, "")
+            # OpenMP takes one number for each level of threads within threads.
+            count = text.partition(",")[0] if variable.startswith("OMP_") else text
+            if text and not (re.fullmatch(r"\s*\d{1,4}\s*", count) and 1 <= int(count) <= MAX_THREADS):
+                remedy = f"{variable} left unset, or a whole number from 1 to {MAX_THREADS}"
+                return f"{variable} is {reprlib.repr(text)}, which is no number of threads", remedy
+        return None
+
+    @classmethod
     def missing(cls) -> tuple[str, str] | None:
         """What the installed library cannot use on this machine, and the remedy."""
         return None
 
     @abstractmethod
     def asarray(self, array: npt.NDArray[Any]) -> Array:
-        """Bring a NumPy array, perhaps a read-only one, to the device, in its own dtype."""
+        """Bring a NumPy array to the device, in its own dtype.
+
+        It may be empty, read-only, reversed, not contiguous, or in the other byte order; see `plain`.
+        """
 
     @abstractmethod
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
@@ -205,6 +227,16 @@ class Backend(ABC):
 
         return Program(iterations, self.library_config)
 
+    @classmethod
+    def _remedy(cls, failure: str) -> str:
+        """What may help a library that is there and fails: variables of the environment that bear its name left unset.
+
+        Those that the failure names, or else all of them; without any, to install the library anew.
+        """
+        variables = sorted(name for name in os.environ if name.startswith(f"{cls.library.upper()}_"))
+        named = [name for name in variables if name.lower() in failure.lower()]
+        return f"{', '.join(named or variables)} left unset" if variables else cls.install_command()
+
     def _float_bytes(self, samples: int, features: int) -> int:
         """Bytes of a batch of standardised samples."""
         return samples * features * np.dtype(self.dtype).itemsize
@@ -224,6 +256,16 @@ class Backend(ABC):
             raise UsageError(f"{self.name} never runs on {wanted!r}, only on {' and '.join(self.device_kinds)}")
         reason = availability.reason or f"its devices are {', '.join(availability.devices)}"
         raise _unusable(f"{self.name} has no device {wanted!r} here", reason, availability.remedy)
+
+
+def plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as every library takes it: in the byte order of this machine, and no axis reversed.
+
+    The axes keep their order in memory.
+    """
+    if not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    return array.copy(order="K") if any(stride < 0 for stride in array.strides) else array
 
 
 def _unusable(what: str, reason: str | None, remedy: str | None) -> BackendError:

@@ -1,7 +1,7 @@
 """CuPy on an NVIDIA GPU: kernels are queued one after the other, and nothing waits for them."""
 
 import operator
-import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -12,10 +12,13 @@ import numpy.typing as npt
 
 from ssnn.backends import nvidia
 from ssnn.backends.accumulation import Accumulation
-from ssnn.backends.base import Backend, Program
+from ssnn.backends.base import Backend, Program, plain
 from ssnn.backends.options import Description, Options
 from ssnn.errors import BackendError
+from ssnn.system.environment import environment_variable
 from ssnn.typing import Array, Gradients, Tree, Update
+
+PRECISION_VARIABLE = "CUPY_TF32"
 
 
 class CupyProgram(Program):
@@ -46,13 +49,14 @@ class CupyBackend(Backend):
     library = "cupy"
     device_kinds = ("cuda",)
 
+    _pinning: ClassVar = threading.RLock()
     _process_precision: ClassVar[str | None] = None
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._index = int(self.device.removeprefix("cuda:"))
-        self._pin_precision()
-        self._check_cublas()
+        with self._pinned_precision():
+            self._check_cublas()
 
     @classmethod
     def install_command(cls) -> str:
@@ -74,7 +78,7 @@ class CupyBackend(Backend):
         import cupy
 
         with self.library_config():
-            return cupy.asarray(array)
+            return cupy.asarray(plain(array))
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         import cupy
@@ -120,18 +124,21 @@ class CupyBackend(Backend):
         one = super().loop(gradients, update, 1, accumulation).function
         return CupyProgram(iterations, self.library_config, rehearsal=one)
 
-    def _pin_precision(self) -> None:
-        """CuPy reads this variable at the first matrix product of the process, and has no other public switch."""
-        if CupyBackend._process_precision not in (None, self.precision):
-            raise BackendError(f"cupy runs in {CupyBackend._process_precision} precision here: use a new process")
-        CupyBackend._process_precision = self.precision
-        os.environ["CUPY_TF32"] = "1" if self.precision == "tf32" else "0"
+    @contextmanager
+    def _pinned_precision(self) -> Iterator[None]:
+        """CuPy reads a variable at the first matrix product of the process, and has no other public switch."""
+        with self._pinning:
+            if CupyBackend._process_precision not in (None, self.precision):
+                raise BackendError(f"cupy runs in {CupyBackend._process_precision} precision here: use a new process")
+            CupyBackend._process_precision = self.precision
+            with environment_variable(PRECISION_VARIABLE, "1" if self.precision == "tf32" else "0"):
+                yield
 
     def _check_cublas(self) -> None:
         """CuPy imports, and finds its devices, without the CUDA libraries that its first matrix product needs."""
-        one = self.asarray(np.ones((1, 1), np.float32))
+        ones = self.asarray(np.ones((2, 2), np.float32))  # of a single number CuPy makes no matrix product
         try:
-            self.program(operator.matmul)(one, one)
+            self.program(operator.matmul)(ones, ones)
         except (ImportError, OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise BackendError(

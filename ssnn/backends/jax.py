@@ -1,31 +1,41 @@
 """JAX on the CPU or a GPU: the iterations between two progress lines are one compiled program."""
 
+import functools
 import importlib.util
 import operator
 import os
+import re
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import nvidia
 from ssnn.backends.accumulation import Accumulation, Microbatch, even_size
-from ssnn.backends.base import Backend, Program
-from ssnn.backends.options import Description, Options
+from ssnn.backends.base import Backend, Program, plain
+from ssnn.backends.options import Availability, Description, Options
 from ssnn.errors import BackendError
+from ssnn.system import machine
+from ssnn.system.environment import environment_variable
+from ssnn.system.threads import no_threads
 from ssnn.tree import tree_map
 from ssnn.typing import Array, Gradients, Tree, Update
 
 MAX_MICROBATCH = 1600  # samples in a microbatch on the CPU: what is computed from it is still in the cache when used
 POLL_SHARE = 0.01  # of the time waited so far: how long to sleep before looking again
 AXIS = "shard"  # the name of the mesh's only axis
+FLAGS_VARIABLE = "XLA_FLAGS"
 DEVICES_FLAG = "xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
+OTHER_THREADS = 16  # that JAX starts besides two for each of those
+PREALLOCATION_VARIABLE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
 class JaxProgram(Program):
@@ -73,15 +83,46 @@ class JaxBackend(Backend):
     name = "jax"
     library = "jax"
     device_kinds = ("cpu", "cuda")
+    thread_variables = (THREADS_VARIABLE,)
+
+    _starting: ClassVar = threading.RLock()
+    _started: ClassVar[int | None] = None  # with how many threads, once one of us is open
 
     def __init__(self, options: Options) -> None:
-        if options.threads is not None and os.environ.get(THREADS_VARIABLE) != str(options.threads):
-            if "jax" in sys.modules:
-                raise BackendError("jax takes its threads once, and has been imported already: use a new process")
-            os.environ[THREADS_VARIABLE] = str(options.threads)
-        _make_cores_devices(options.threads)
-        super().__init__(options)
+        with self._starts(options.threads):
+            super().__init__(options)
         self._mesh = self._make_mesh(options.device)
+
+    @classmethod
+    def probe(cls) -> Availability:
+        with cls._starts(None):
+            availability = super().probe()
+            if availability.usable and JaxBackend._started is None:
+                JaxBackend._started = _threads()
+        return availability
+
+    @classmethod
+    @contextmanager
+    def _starts(cls, threads: int | None) -> Iterator[None]:
+        """The context in which JAX may start: with this number of threads, which it takes from the environment once."""
+        with cls._starting:
+            before = os.environ.get(THREADS_VARIABLE)
+            found = before if cls._started is None else str(cls._started)
+            if threads is not None and str(threads) != found and "jax" in sys.modules:
+                raise BackendError("jax takes its threads once, and has been imported already: use a new process")
+            with environment_variable(THREADS_VARIABLE, str(threads or before or machine.cores())):
+                yield
+
+    @classmethod
+    def hindrance(cls) -> tuple[str, str] | None:
+        if found := super().hindrance():
+            return found
+        if cls._started is not None:
+            return None
+        if fault := _flags_fault(os.environ.get(FLAGS_VARIABLE, "")):
+            return fault, f"{FLAGS_VARIABLE} corrected, or left unset"
+        reason = no_threads(OTHER_THREADS + 2 * _threads())
+        return (reason, "a higher limit (ulimit -u), or NumPy (--backend numpy --threads 1)") if reason else None
 
     @classmethod
     def install_command(cls) -> str:
@@ -89,6 +130,7 @@ class JaxBackend(Backend):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
+        _make_cores_devices()
         gpus = tuple(f"cuda:{index}" for index in range(len(_devices("gpu"))))
         return (*gpus, "cpu") if _devices("cpu") else gpus
 
@@ -97,7 +139,7 @@ class JaxBackend(Backend):
         if _devices("gpu"):
             return None
         if not _devices("cpu"):
-            return "it finds no device", "JAX_PLATFORMS left unset, or naming a platform that is here"
+            return "it finds no device", cls._remedy("JAX_PLATFORMS, JAX_NUM_CPU_DEVICES")
         if importlib.util.find_spec("jax_plugins") is None:
             remedy = nvidia.remedy('python -m pip install --upgrade "jax[cuda{cuda}]"')
             return "on the CPU only: jax is installed without CUDA", remedy
@@ -107,7 +149,7 @@ class JaxBackend(Backend):
         import jax
 
         with self.library_config():
-            return jax.device_put(array, self._jax_device())
+            return jax.device_put(plain(array), self._jax_device())
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         self.synchronize(array)
@@ -117,9 +159,7 @@ class JaxBackend(Backend):
         notes = [self._jax_device().device_kind] if self.device != "cpu" else []
         notes += [f"{self._mesh.size} devices"] if self._mesh.size > 1 else []
         device = f"{self.device} ({', '.join(notes)})" if notes else self.device
-        threads = os.environ.get(THREADS_VARIABLE, "")
-        count = int(threads) if threads.isdecimal() else _cores()
-        return replace(super().describe(), device=device, threads=count if self.device == "cpu" else None)
+        return replace(super().describe(), device=device, threads=self._started if self.device == "cpu" else None)
 
     def synchronize(self, tree: Tree) -> None:
         import jax
@@ -166,7 +206,7 @@ class JaxBackend(Backend):
 
         with self.library_config():  # one share after the other, so that the host holds no more than one
             shards = [
-                tree_map(lambda a, device=device: jax.device_put(self._in_dtype(a), device), part(i, i + share))
+                tree_map(lambda a, device=device: jax.device_put(plain(self._in_dtype(a)), device), part(i, i + share))
                 for i, device in zip(range(0, count, share), self._mesh.devices, strict=True)
             ]
             return tree_map(joined, *shards)
@@ -219,7 +259,7 @@ class JaxBackend(Backend):
         kind, _, _ = self.device.partition(":")
         devices = _devices(kind)
         if kind == "cpu":
-            devices = devices[: min(self.threads or _cores(), _cores())]
+            devices = devices[: min(self.threads or machine.cores(), machine.cores())]
         elif wanted is not None and ":" in wanted:
             devices = [self._jax_device()]
         return jax.sharding.Mesh(np.array(devices), (AXIS,))
@@ -238,21 +278,42 @@ def _devices(kind: str) -> list[Any]:
         return []
 
 
-def _make_cores_devices(threads: int | None) -> None:
+def _make_cores_devices() -> None:
     """Let JAX take each core for a device, where it has not started and no number of devices was set.
 
     Else it hands each small product to its threads and back, which takes longer than the product.
     """
-    try:
-        import jax
-    except ImportError:  # of which `probe` makes an error
-        return
-    if jax.config.jax_num_cpu_devices != -1 or DEVICES_FLAG in os.environ.get("XLA_FLAGS", ""):
+    import jax
+
+    if jax.config.jax_num_cpu_devices != -1 or DEVICES_FLAG in os.environ.get(FLAGS_VARIABLE, ""):
         return
     with suppress(RuntimeError):  # it has started
-        jax.config.update("jax_num_cpu_devices", min(threads or _cores(), _cores()))
+        jax.config.update("jax_num_cpu_devices", min(_threads(), machine.cores()))
 
 
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def _threads() -> int:
+    """The threads that JAX is started with."""
+    return int(os.environ[THREADS_VARIABLE])
+
+
+@functools.cache
+def _flags_fault(flags: str) -> str | None:
+    """What is wrong with these flags of XLA, which would end this process: found by ending another one."""
+    if not flags:
+        return None
+    variables = {**os.environ, FLAGS_VARIABLE: flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", "import jax; jax.devices()"]
+    try:
+        told = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace", timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    fault = re.search(r"^[EF]\d{4} [^]]*\] (.*?)\.?$", told.stderr, re.MULTILINE)
+    return f"it does not take {FLAGS_VARIABLE}: {fault[1]}" if told.returncode and fault else None
+
+
+def allocate_on_demand() -> None:
+    """Let JAX take the memory of a GPU as it needs it, unless the user has said otherwise; before JAX starts.
+
+    Else it takes most of it at once. This holds for the whole process.
+    """
+    os.environ.setdefault(PREALLOCATION_VARIABLE, "false")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
 from ssnn.backends.accumulation import MAX_FLOAT_BATCH, Accumulation, even_size
-from ssnn.backends.base import Backend, Program
+from ssnn.backends.base import Backend, Program, plain
 from ssnn.backends.options import Description, Options
 from ssnn.errors import BackendError
+from ssnn.system.blas import blas_threads, limit_blas
 from ssnn.typing import Array, Gradients, Tree, Update
 
 # OpenBLAS spends most of a product with few rows on packing its factors, unless the product is small: then its
@@ -29,20 +29,21 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     library = "numpy"
+    thread_variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self._blas = ThreadpoolController().select(user_api="blas")
-        if self.threads is not None and not self._blas.info():
+        found = blas_threads()
+        if self.threads is not None and found is None:
             raise BackendError("the BLAS of this NumPy does not let its threads be set")
-        self._threads = self.threads or max((pool["num_threads"] for pool in self._blas.info()), default=None)
+        self._threads = self.threads or found
 
     @classmethod
     def install_command(cls) -> str:
         return "python -m pip install numpy"
 
     def asarray(self, array: npt.NDArray[Any]) -> Array:
-        return array
+        return plain(array)
 
     def to_numpy(self, array: Array) -> npt.NDArray[Any]:
         return np.asarray(array)
@@ -54,7 +55,7 @@ class NumpyBackend(Backend):
         return replace(super().describe(), threads=self._threads)
 
     def library_config(self) -> AbstractContextManager[None]:
-        return self._blas_threads(self.threads)
+        return _config(self.threads)
 
     def accumulation(self, samples: int, features: int, weights: int, is_stack: bool = False) -> Accumulation:
         threads = self._threads or 1
@@ -70,12 +71,13 @@ class NumpyBackend(Backend):
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         iterations = super().loop(gradients, update, k, accumulation).function
-        return Program(iterations, partial(self._blas_threads, 1))
+        return Program(iterations, partial(_config, 1))
 
-    @contextmanager
-    def _blas_threads(self, count: int | None) -> Iterator[None]:
-        with self._blas.limit(limits=count), _quiet():
-            yield
+
+@contextmanager
+def _config(threads: int | None) -> Iterator[None]:
+    with limit_blas(threads), _quiet():
+        yield
 
 
 def _quiet() -> AbstractContextManager[None]:

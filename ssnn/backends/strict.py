@@ -6,6 +6,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ssnn.backends.accumulation import Accumulation, even_size
+from ssnn.backends.base import plain
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.typing import Array
 
@@ -29,4 +30,4 @@ class StrictBackend(NumpyBackend):
     def asarray(self, array: npt.NDArray[Any]) -> Array:
         import array_api_strict
 
-        return array_api_strict.asarray(array)
+        return array_api_strict.asarray(plain(array))

@@ -1,8 +1,11 @@
-"""What a measurement was taken on: processor, memory, BLAS, GPU and the versions of the libraries."""
+"""What a measurement was taken on, and what this process may use of it: processor, memory, BLAS, GPU, libraries."""
 
+import math
+import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +34,7 @@ def describe() -> dict[str, Any]:
     """The machine and its libraries, as plain values; BLAS as this process has loaded it."""
     return {
         "cpu": _cpu(),
-        "cores": psutil.cpu_count(),
+        "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "blas": [
             {
@@ -50,10 +53,71 @@ def describe() -> dict[str, Any]:
     }
 
 
-def free_memory() -> int:
-    """Bytes that a program can still take without swapping."""
-    available: int = psutil.virtual_memory().available
-    return available
+def cores(root: Path = Path("/")) -> int:
+    """The cores that this process may use: those that it may run on, as far as its control group gives their time."""
+    count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    for group in _control_groups(root, "cpu"):
+        quota, _, period = _text(group / "cpu.max").partition(" ")
+        quota, period = quota or _text(group / "cpu.cfs_quota_us"), period or _text(group / "cpu.cfs_period_us")
+        if quota.isdecimal() and period.isdecimal():  # and not "max", or -1
+            count = min(count, math.ceil(int(quota) / int(period)))
+    return max(1, count)
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process can still take without swapping: of the machine's, its control group's and its own limit.
+
+    Parameters
+    ----------
+    root : Path
+        Where proc and sys are mounted.
+    """
+    free = [psutil.virtual_memory().available, *_free_in_control_groups(root)]
+    with suppress(ImportError, OSError):  # Windows has no such limit
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            free.append(limit - psutil.Process().memory_info().vms)
+    return max(0, min(free))
+
+
+def _free_in_control_groups(root: Path) -> Iterator[int]:
+    """What is left in each of the control groups that this process is in, as far as they have a limit."""
+    for group in _control_groups(root, "memory"):
+        for limit, usage, reclaimable in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            most, used = _text(group / limit), _text(group / usage)
+            if most.isdecimal() and used.isdecimal():  # and not "max"
+                statistics = dict(line.split(maxsplit=1) for line in _text(group / "memory.stat").splitlines())
+                yield int(most) - int(used) + int(statistics.get(reclaimable, 0))
+
+
+def _control_groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of the control groups that this process is in, from its own up to the outermost that can be seen.
+
+    Both versions are looked at, since a system may use both. Within a container the path that the process sees is
+    often one of the host, of which only the end is there, or nothing: the outermost is what counts then.
+    """
+    mount = root / "sys/fs/cgroup"
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, _, names_and_path = line.partition(":")
+        names, _, path = names_and_path.partition(":")
+        if names and controller not in names.split(","):
+            continue
+        top = mount / controller if names else mount
+        own = top / path.lstrip("/")
+        yield from (group for group in (own, *own.parents) if group.is_relative_to(top))
+
+
+def _text(file: Path) -> str:
+    """What a file of the system holds; nothing where there is none."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def peak_memory() -> int:

@@ -4,26 +4,26 @@ Their timed calls alternate, so that a slow spell of the machine affects all ali
 the others wait to be asked for their next step.
 """
 
-import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
 from ssnn.backends import Availability, Backend, available_backends, open_backend
+from ssnn.backends.jax import allocate_on_demand
 from ssnn.data import MNIST_COUNTS, Dataset
 from ssnn.data.dataset import SIDE
 from ssnn.data.memmap import load_memmap, save_memmap
 from ssnn.errors import DisagreementError, SsnnError
 from ssnn.network import Network
+from ssnn.printable import printable
 from ssnn.settings import Settings
 from ssnn.system import machine
+from ssnn.system.files import reason
 from ssnn.system.processes import in_a_process
 from ssnn.timing.trial import (
     ROUNDS,
@@ -34,6 +34,7 @@ from ssnn.timing.trial import (
     reference,
     shuffled_rounds,
 )
+from ssnn.training.memory import network_memory
 
 MAX_NEURONS_TIMES_RATE = 100  # of hidden neurons times learning rate: above it a wide network oscillates
 PIXELS = SIDE**2
@@ -111,6 +112,11 @@ def compare(
         The most to do in one call.
     dtype : str
     report : callable
+
+    Raises
+    ------
+    SsnnError
+        If there is no room for the images on the disk, or the system starts no process.
     """
     done, total = count(), 1 + len(hidden) * len(names) * (1 + ROUNDS)
 
@@ -121,8 +127,7 @@ def compare(
     settings = [_settings(samples, size, iterations) for size in hidden]
     at_once = max(1, machine.free_memory() // _process_memory(samples, max(hidden)))
     outcomes: list[Measurement | Failure] = []
-    with tempfile.TemporaryDirectory() as folder:
-        save_memmap(dataset, Path(folder))
+    with _shared(dataset) as folder:
         advance("reference")
         references = list(in_a_process(_reference_networks, folder, dataset.name, settings))
         work = dtype, folder, dataset.name, settings, references
@@ -134,9 +139,26 @@ def compare(
     )
 
 
+@contextmanager
+def _shared(dataset: Dataset) -> Iterator[str]:
+    """The folder of the training images, where other processes find them."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            save_memmap(dataset, Path(folder))
+        except OSError as error:
+            size = dataset.train.pixels.nbytes / 1e6
+            raise SsnnError(
+                f"the training images, {size:,.0f} MB, cannot be written to a temporary folder ({reason(error)}); "
+                "let TMPDIR name a folder with more room"
+            ) from error
+        yield folder
+
+
 def _process_memory(samples: int, hidden: int) -> int:
     """Bytes that one backend needs: raw pixels, and in float64 the inputs, weights and activations."""
-    return samples * PIXELS * (1 + 8) + 8 * hidden * (6 * PIXELS + 8 * min(samples, MAX_ACTIVATIONS))
+    activations = 8 * hidden * min(samples, MAX_ACTIVATIONS)
+    return samples * PIXELS * (1 + 8) + network_memory((PIXELS, hidden, 1), itemsize=8) + 8 * activations
 
 
 def _settings(samples: int, hidden: int, iterations: int) -> Settings:
@@ -175,34 +197,17 @@ def _alternate(
 
 
 def _failure(name: str, hidden: int, error: Exception) -> Failure:
-    reason = f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
-    return Failure(name, hidden, reason, disagrees=isinstance(error, DisagreementError))
+    why = f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
+    return Failure(name, hidden, printable(why), disagrees=isinstance(error, DisagreementError))
 
 
 def _worker(name: str, *work: Any) -> Generator[Step, None, None]:
     """The steps of one backend, computed in its process; once that has failed, its error at every further step."""
     try:
-        yield from _lazily_in_a_process(_steps, name, *work)
+        yield from in_a_process(_steps, name, *work)
     except (SsnnError, MemoryError) as error:
         while True:
             yield error
-
-
-def _lazily_in_a_process(function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
-    """As `in_a_process`, but each value is computed only when it is asked for; until then the process sleeps."""
-    requests, request = multiprocessing.get_context("spawn").Pipe(duplex=False)
-    request.send(None)
-    for value in in_a_process(_on_request, requests, function, *arguments):
-        yield value
-        request.send(None)
-
-
-def _on_request(requests: Connection, function: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
-    """The other side of `_lazily_in_a_process`."""
-    requests.recv()
-    for value in function(*arguments):
-        yield value
-        requests.recv()
 
 
 def _probe() -> Iterator[Availability]:
@@ -220,7 +225,7 @@ def _steps(
     name: str, dtype: str, folder: str, data: str, settings: Sequence[Settings], references: Sequence[Network]
 ) -> Iterator[Step]:
     """One backend with every size: prepared and verified, then called a number of times."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX must leave the others room on a GPU
+    allocate_on_demand()  # JAX must leave the others room on a GPU
     started = time.perf_counter()
     backend = open_backend(name, dtype=dtype)
     opening = time.perf_counter() - started

@@ -116,7 +116,10 @@ def streams_and_memory():
         start.record()
         assert cp.ones((1000, 1000)).sum() == 1e6
         end.record()
+        cp.ones(3)
+        assert not stream.done
         stream.synchronize()
+        assert stream.done
     assert cp.cuda.get_elapsed_time(start, end) >= 0
     try:
         cp.empty(1 << 50)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <chrono>
 #include <cstddef>
@@ -36,7 +37,7 @@
 #define RUNTIME(name) extern "C" int standin_##name  // under another name: no other library shall find it
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
-       NOT_FOUND = 500, NOT_SUPPORTED = 801 };
+       NOT_FOUND = 500, NOT_READY = 600, NOT_SUPPORTED = 801 };
 constexpr int VERSION = CUDA_MAJOR == 12 ? 12090 : 13000;
 constexpr int COMPUTE_CAPABILITY = 9;
 constexpr int MOST_THREADS = STANDIN_MOST_THREADS;
@@ -68,6 +69,7 @@ static const char* error_name(int code) {
         case INVALID_DEVICE: return "INVALID_DEVICE";
         case INVALID_IMAGE: return "INVALID_IMAGE";
         case NOT_FOUND: return "NOT_FOUND";
+        case NOT_READY: return "NOT_READY";
         case NOT_SUPPORTED: return "NOT_SUPPORTED (the CPU stand-in has no such function)";
         default: return "UNKNOWN";
     }
@@ -122,7 +124,6 @@ RUNTIME(cudaGetDeviceCount)(int* count) {
     return *count ? SUCCESS : fail(NO_DEVICE);
 }
 RUNTIME(cudaGetDevice)(int* device) { return give(device, current); }
-RUNTIME(cudaDeviceSynchronize)() { return SUCCESS; }
 RUNTIME(cudaProfilerStart)() { return SUCCESS; }
 RUNTIME(cudaProfilerStop)() { return SUCCESS; }
 
@@ -212,6 +213,24 @@ RUNTIME(cudaDeviceCanAccessPeer)(int* can, int, int) { return give(can, 1); }
 RUNTIME(cudaDeviceEnablePeerAccess)(int, unsigned) { return SUCCESS; }
 RUNTIME(cudaDeviceDisablePeerAccess)(int) { return SUCCESS; }
 
+// ------------------------------------------------------------------------------------------------------ waiting
+//
+// Everything is done when a call returns. But a device says that it is still at work until somebody has waited for it,
+// so that a test can see who did not.
+
+static std::atomic<bool> working[MOST_DEVICES];
+
+static int queued(int code) {
+    if (code == SUCCESS) working[current] = true;
+    return code;
+}
+static int waited(int code) {
+    working[current] = false;
+    return code;
+}
+
+RUNTIME(cudaDeviceSynchronize)() { return waited(SUCCESS); }
+
 // ---------------------------------------------------------------------------------------------------------- memory
 
 enum Kind { UNKNOWN = 0, HOST = 1, DEVICE = 2, MANAGED = 3 };  // as cudaPointerGetAttributes tells them
@@ -300,8 +319,8 @@ static int fill(void* to, int value, size_t size) {
     return SUCCESS;
 }
 
-RUNTIME(cudaMemcpy)(void* to, const void* from, size_t size, int) { return copy(to, from, size); }
-RUNTIME(cudaMemcpyAsync)(void* to, const void* from, size_t size, int, Stream) { return copy(to, from, size); }
+RUNTIME(cudaMemcpy)(void* to, const void* from, size_t size, int) { return waited(copy(to, from, size)); }
+RUNTIME(cudaMemcpyAsync)(void* to, const void* from, size_t size, int, Stream) { return queued(copy(to, from, size)); }
 RUNTIME(cudaMemcpyPeer)(void* to, int, const void* from, int, size_t size) { return copy(to, from, size); }
 RUNTIME(cudaMemcpyPeerAsync)(void* to, int, const void* from, int, size_t size, Stream) { return copy(to, from, size); }
 RUNTIME(cudaMemset)(void* to, int value, size_t size) { return fill(to, value, size); }
@@ -313,7 +332,7 @@ RUNTIME(cudaMemcpy2DAsync)(char* to, size_t tp, const char* from, size_t fp, siz
     return copy_rows(to, tp, from, fp, width, height);
 }
 
-// ---------------------------------------------------------------- streams and events: nothing is ever still running
+// ----------------------------------------------- streams and events: a device has one stream, whatever its name may be
 
 using Clock = std::chrono::steady_clock;
 
@@ -324,8 +343,8 @@ RUNTIME(cudaStreamDestroy)(Stream stream) {
     delete static_cast<char*>(stream);
     return SUCCESS;
 }
-RUNTIME(cudaStreamSynchronize)(Stream) { return SUCCESS; }
-RUNTIME(cudaStreamQuery)(Stream) { return SUCCESS; }
+RUNTIME(cudaStreamSynchronize)(Stream) { return waited(SUCCESS); }
+RUNTIME(cudaStreamQuery)(Stream) { return working[current] ? NOT_READY : SUCCESS; }
 RUNTIME(cudaStreamWaitEvent)(Stream, Event, unsigned) { return SUCCESS; }
 RUNTIME(cudaStreamIsCapturing)(Stream, int* status) { return give(status, 0); }
 RUNTIME(cudaStreamAddCallback)(Stream stream, void (*function)(Stream, int, void*), void* data, unsigned) {
@@ -345,7 +364,7 @@ RUNTIME(cudaEventDestroy)(Event event) {
 }
 RUNTIME(cudaEventRecord)(Event event, Stream) { return give(static_cast<Clock::time_point*>(event), Clock::now()); }
 RUNTIME(cudaEventQuery)(Event) { return SUCCESS; }
-RUNTIME(cudaEventSynchronize)(Event) { return SUCCESS; }
+RUNTIME(cudaEventSynchronize)(Event) { return waited(SUCCESS); }
 RUNTIME(cudaEventElapsedTime)(float* milliseconds, Event start, Event end) {
     auto passed = *static_cast<Clock::time_point*>(end) - *static_cast<Clock::time_point*>(start);
     return give(milliseconds, std::chrono::duration<float, std::milli>(passed).count());
@@ -548,7 +567,7 @@ DRIVER(cuModuleGetGlobal)(Handle* pointer, size_t* size, Handle module, const ch
 DRIVER(cuLaunchKernel)(Handle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                        unsigned shared, Stream, void** arguments, void** extra) {
     if (extra) return not_supported();
-    return launch(reinterpret_cast<Entry>(function), {gx, gy, gz}, {bx, by, bz}, shared, arguments);
+    return queued(launch(reinterpret_cast<Entry>(function), {gx, gy, gz}, {bx, by, bz}, shared, arguments));
 }
 
 DRIVER(cuFuncGetAttribute)(int* value, int name, Handle) { return give(value, name == 0 ? MOST_THREADS : 0); }
