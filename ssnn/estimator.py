@@ -16,15 +16,15 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ssnn.backends import Backend, open_backend
-from ssnn.data import Samples
+from ssnn.data.dataset import host_array, refuse_masked
 from ssnn.errors import DataError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.model import inference
 from ssnn.network import Layer, Network, logistic
 from ssnn.settings import Settings
-from ssnn.standardize import Standardization, fit_floats, fit_pixels, select, standardize
+from ssnn.standardize import Standardization, fit_floats, fit_pixels, select, standardize_floats
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import batch_to_device
+from ssnn.training.batch import Rows, batch_to_device
 from ssnn.training.loop import Loop
 from ssnn.training.progress import boundaries
 from ssnn.typing import Array
@@ -112,19 +112,19 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         Raises
         ------
         ValueError
-            If a parameter makes no sense, there are not two classes, or no feature varies.
+            If a parameter makes no sense, there are not two classes, no feature varies, or an array is masked.
         BackendError
             If the backend is not usable here.
         TrainingError
             If the loss or a parameter is no longer finite.
         """
         settings, backend = self._settings(), self._open()
-        X, y = validate_data(self, X, y)
+        X, y = self._validated(X=X, y=y)
         check_classification_targets(y)
         target = type_of_target(y, input_name="y")
         if target != "binary":
             raise ValueError(f"Only binary classification is supported. The type of the target is {target}.")
-        classes, labels = np.unique(_on_host(y), return_inverse=True)
+        classes, labels = np.unique(host_array(y, "y"), return_inverse=True)
         if len(classes) < 2:
             raise ValueError("y holds one class only, and two are needed")
         rows = _rows(X)
@@ -134,7 +134,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             raise ValueError(str(error)) from error
         start = initial_network((rows.shape[1], *settings.hidden, 1), settings.seed, found.features)
         inputs, on_device = _for_device(rows, found, self.dtype)
-        samples, watch = Samples(inputs, labels.astype(np.uint8)), Stopwatch()
+        samples, watch = Rows(inputs, labels.astype(np.uint8)), Stopwatch()
         batch = batch_to_device(backend, on_device, samples, start, watch)
         loop = Loop(backend, batch, settings.learning_rate, watch)
         network, losses = self._train(loop, backend.to_device(start), settings.iterations)
@@ -154,7 +154,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         NotFittedError
             If it has not been fitted; so for all methods below.
         ValueError
-            If X does not fit what it was fitted on; so for all methods below.
+            If X does not fit what it was fitted on, or a number in it is so far from those that its logit would not
+            be finite; so for all methods below.
         """
         X, Z = self._logits(X, "decision_function")
         return _like(X, Z.astype(self.dtype))
@@ -167,7 +168,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     def predict(self, X: Array) -> Array:
         """The class of each sample, (m,)."""
         X, Z = self._logits(X, "predict")
-        predicted = _on_host(self.classes_)[(Z > 0).astype(np.intp)]
+        predicted = host_array(self.classes_, "classes_")[(Z > 0).astype(np.intp)]
         return predicted if isinstance(self.classes_, np.ndarray) else _like(X, predicted)
 
     def __sklearn_tags__(self) -> Tags:
@@ -187,6 +188,13 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**32, dtype=np.uint32)
         return Settings(hidden=tuple(sizes), learning_rate=self.learning_rate, iterations=self.max_iter, seed=seed)
+
+    def _validated(self, **arrays: Array) -> Array:
+        """X as scikit-learn takes it, and y where there is one, which makes it a new fit."""
+        for name, array in arrays.items():
+            refuse_masked(array, name)
+        with np.errstate(over="ignore", invalid="ignore"):  # of the sum by which it sees whether all are finite
+            return validate_data(self, reset="y" in arrays, **arrays)
 
     def _train(self, loop: Loop, start: Network, iterations: int) -> tuple[Network, list[float]]:
         """All iterations, or with `tol` one by one until the loss has settled; the network as NumPy arrays."""
@@ -214,7 +222,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     def _logits(self, X: Array, method: str) -> tuple[Array, npt.NDArray[np.float64]]:
         """X once it is validated, and the logit of each sample, (m,)."""
         check_is_fitted(self, "coefs_")
-        X = validate_data(self, X, reset=False)
+        X = self._validated(X=X)
         fitted = self.coefs_[0]
         if (array_namespace(X), device(X)) != (array_namespace(fitted), device(fitted)):
             raise ValueError(
@@ -222,10 +230,18 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
                 f"those passed to fit(): {_place(fitted)}, not {_place(X)}"
             )
         network = tuple(
-            Layer(_on_host(W).T, _on_host(b)[:, None]) for W, b in zip(self.coefs_, self.intercepts_, strict=True)
+            Layer(host_array(W.T, "coefs_"), host_array(b, "intercepts_")[:, None])
+            for W, b in zip(self.coefs_, self.intercepts_, strict=True)
         )
         inputs, on_device = _for_device(_rows(X), self.standardization_, self.dtype)
-        return X, inference.logits(self._open(), network, on_device, inputs)
+        Z = inference.logits(self._open(), network, on_device, inputs)
+        if not np.all(np.isfinite(Z)):
+            sample = int(np.flatnonzero(~np.isfinite(Z))[0])
+            raise ValueError(
+                f"the logit of sample {sample} is not finite in {self.dtype}: its features are too far from those in "
+                "training; scale or leave out such samples"
+            )
+        return X, Z
 
 
 class _Patience:
@@ -246,24 +262,23 @@ def _for_device(
 ) -> tuple[npt.NDArray[Any], Standardization]:
     """Samples for the device, and the standardisation that is left to it: all for pixels, none for the rest.
 
-    In float32, as on the device, a large offset would leave nothing of the differences between samples.
+    In float32, as on the device, a large offset would leave nothing of the differences between samples. What is too
+    large for the dtype becomes infinite, and so does, or becomes NaN, the logit, which is checked.
     """
     if rows.dtype == np.uint8:
         return rows, standardization
     n = len(standardization.features)
     features, mean, std = standardization.arrays
-    X = np.asarray(standardize(select(rows, features), mean, std))
-    return X.T.astype(dtype), Standardization(np.arange(n), np.zeros(n), np.ones(n), n_constant=0)
+    with np.errstate(over="ignore"):
+        X = standardize_floats(select(rows, features), mean, std).T.astype(dtype)
+    return X, Standardization(np.arange(n), np.zeros(n), np.ones(n), n_constant=0)
 
 
 def _rows(X: Array) -> npt.NDArray[Any]:
     """X on the host, in uint8 or float64."""
-    rows = _on_host(X)
-    return rows if rows.dtype == np.uint8 else rows.astype(np.float64, copy=False)
-
-
-def _on_host(array: Array) -> npt.NDArray[Any]:
-    return array if isinstance(array, np.ndarray) else np.from_dlpack(array, device="cpu")
+    rows = host_array(X, "X")
+    with np.errstate(over="ignore"):  # of a long double, which is checked as an infinite number
+        return rows if rows.dtype == np.uint8 else rows.astype(np.float64, copy=False)
 
 
 def _place(array: Array) -> str:

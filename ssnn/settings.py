@@ -10,6 +10,7 @@ from ssnn.errors import UsageError
 from ssnn.standardize import CONSTANT_FEATURES
 
 MAX_INT32 = 2**31 - 1  # array libraries count in 32 bits
+MAX_LAYERS = 100  # more learn nothing from such small initial weights, and a model's file has to name each of them
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Settings:
     Attributes
     ----------
     hidden : tuple of int
-        Neurons per hidden layer; () is logistic regression.
+        Neurons per hidden layer, of which there are at most 100; () is logistic regression.
     learning_rate : float
     iterations : int
     seed : int
@@ -42,6 +43,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not isinstance(self.hidden, tuple):
             raise UsageError(f"hidden layers {self.hidden}: a tuple of neurons per layer is needed")
+        if len(self.hidden) > MAX_LAYERS:
+            raise UsageError(f"{len(self.hidden):,} hidden layers: at most {MAX_LAYERS} are possible")
         self._keep("hidden", lambda sizes: tuple(map(_whole, sizes)), "whole numbers are needed")
         self._keep("learning_rate", float, "a positive, finite number is needed")
         self._keep("iterations", _whole, "a whole number is needed")
@@ -58,7 +61,7 @@ class Settings:
             raise UsageError(f"{self.iterations} iterations: at least 1 is needed")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: it must lie in 0 … 4294967295")
-        if self.constant_features not in CONSTANT_FEATURES:
+        if not (isinstance(self.constant_features, str) and self.constant_features in CONSTANT_FEATURES):
             raise UsageError(f"constant features {self.constant_features!r}: choose {' or '.join(CONSTANT_FEATURES)}")
 
     def _keep(self, name: str, convert: Callable[[Any], Any], needed: str) -> None:

@@ -5,7 +5,7 @@ machine and backend; the transform itself is written in the Array API and runs w
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import sqrt, ulp
 
 from array_api_compat import array_namespace
 
@@ -87,27 +87,35 @@ def fit_pixels(pixels: Array, constant_features: str = "drop") -> Standardizatio
 
 
 def fit_floats(rows: Array) -> Standardization:
-    """Measure samples of any features, (m, n0), not grey values only; those that take one value alone are left out.
+    """Measure samples of any features, not grey values only; those that take one value alone are left out.
+
+    Parameters
+    ----------
+    rows : float64 array (m, n0)
+        Of any size.
 
     Raises
     ------
     DataError
-        If no feature varies.
+        If a number is not finite, or no feature varies.
     """
     xp = array_namespace(rows)
-    low, spread = xp.min(rows, axis=0), xp.max(rows, axis=0) - xp.min(rows, axis=0)
-    (features,) = xp.nonzero(spread)
+    low, high = xp.min(rows, axis=0), xp.max(rows, axis=0)
+    if not xp.all(xp.isfinite(low) & xp.isfinite(high)):
+        raise DataError(f"a feature of the {rows.shape[0]} samples is not finite in {rows.dtype}")
+    (features,) = xp.nonzero(high > low)
     if not features.shape[0]:
         raise DataError(f"no feature varies over the {rows.shape[0]} samples, so there is nothing to learn from")
-    low, spread = xp.take(low, features), xp.take(spread, features)
+    low, high = xp.take(low, features), xp.take(high, features)
+    scale = _safe_scale(high / 2 - low / 2)
+    low, high = low * scale, high * scale
     # Measured within its own range, 0 … 1, no feature loses digits to its offset, and no square overflows. A feature
     # is a row here, so that libraries which add up contiguous numbers pairwise do so.
-    columns = xp.take(rows.mT, features, axis=0)
-    unit = (columns - xp.expand_dims(low, axis=1)) / xp.expand_dims(spread, axis=1)
-    mean, std = low + spread * xp.mean(unit, axis=1), spread * xp.std(unit, axis=1)
-    varies = std > 0  # but for a feature whose values differ by less than a float64 can halve
-    features, mean, std = features[varies], mean[varies], std[varies]
-    return Standardization(features, mean, std, n_constant=rows.shape[1] - features.shape[0])
+    columns = xp.take(rows.mT, features, axis=0) * xp.expand_dims(scale, axis=1)
+    unit = (columns - xp.expand_dims(low, axis=1)) / xp.expand_dims(high - low, axis=1)
+    mean = xp.minimum(low + (high - low) * xp.mean(unit, axis=1), high)  # rounding must not lift it above all values
+    std = xp.maximum((high - low) * xp.std(unit, axis=1) / scale, xp.asarray(ulp(0.0), dtype=rows.dtype))
+    return Standardization(features, mean / scale, std, n_constant=rows.shape[1] - features.shape[0])
 
 
 def select(pixels: Array, features: Array) -> Array:
@@ -136,6 +144,22 @@ def standardize(X: Array, mean: Array, std: Array) -> Array:
     xp = array_namespace(X)
     mean, std = (xp.expand_dims(values, axis=-1) for values in (mean, std))
     return (xp.astype(X, mean.dtype) - mean) / std
+
+
+def standardize_floats(X: Array, mean: Array, std: Array) -> Array:
+    """As `standardize`, of float64 numbers so large that their distance from the mean may overflow."""
+    xp = array_namespace(X)
+    scale = _safe_scale(std)
+    return standardize(X * xp.expand_dims(scale, axis=-1), mean * scale, std * scale)
+
+
+def _safe_scale(spread: Array) -> Array:
+    """½ for a feature that spreads over more than 1, else 1: scaled by that, no difference of its numbers overflows.
+
+    It loses no digit that counts: to halve is exact but for the smallest numbers, which may be all that others have.
+    """
+    xp = array_namespace(spread)
+    return xp.where(spread > 1, xp.asarray(0.5, dtype=spread.dtype), xp.asarray(1.0, dtype=spread.dtype))
 
 
 def _sums(pixels: Array) -> tuple[list[int], list[int]]:

@@ -15,9 +15,8 @@ from ssnn.data.memmap import load_memmap, release, save_memmap
 from ssnn.initialization import initial_network
 from ssnn.settings import Settings
 from ssnn.standardize import fit_pixels
-from ssnn.system import machine
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import batch_to_device
+from ssnn.training.batch import Rows, batch_to_device
 from ssnn.training.loop import Loop
 from ssnn.training.trainer import fit
 
@@ -56,7 +55,7 @@ def test_raw_pixels_in_microbatches_of_any_size_agree(few_digits, name, microbat
 def test_raw_pixels_lose_no_digits_where_pixels_hardly_vary(random, name, dtype):
     """Of values 250 and 251, mean over standard deviation is 500; folded into W and b that would cost 3 digits."""
     pixels = random.integers(250, 252, (300, 30), dtype=np.uint8)
-    samples = Samples(pixels, pixels[:, 0] - np.uint8(250))
+    samples = Rows(pixels, pixels[:, 0] - np.uint8(250))
     standardization = fit_pixels(pixels)
     start = initial_network((30, 5, 1), 0, standardization.features)
     networks = []
@@ -72,8 +71,8 @@ def test_raw_pixels_lose_no_digits_where_pixels_hardly_vary(random, name, dtype)
 
 @pytest.mark.parametrize("raw_pixels", [False, True])
 def test_a_batch_that_does_not_fit_is_refused_with_both_sizes(few_digits, monkeypatch, raw_pixels):
-    monkeypatch.setattr(machine, "free_memory", lambda: 1000)
     backend = choosing(backends.open_backend("numpy"), raw_pixels=raw_pixels)
+    monkeypatch.setattr(backend, "free_memory", lambda: 1000)
     monkeypatch.setattr(backend, "asarray", None)  # nothing is brought to the device before
     with pytest.raises(MemoryError, match=r"200 samples take .* GB as raw pixels and .* GB in float32, and cpu has"):
         fit(few_digits, backend)

@@ -141,6 +141,79 @@ def test_an_offset_costs_float32_nothing(two_classes):
     np.testing.assert_allclose(moved, plain, atol=1e-4)
 
 
+@pytest.mark.parametrize("largest", [1e300, 8e307, 1.7e308])
+def test_features_as_large_as_float64_can_hold_are_learnt(two_classes, largest):
+    """As the same features do in another unit: a power of two changes no digit."""
+    X, y = two_classes
+    X = X / abs(X).max() * largest
+    X[:, 2] = np.where(y, largest, -largest)  # which alone tells all
+    large, small = (
+        ShallowNetworkClassifier(max_iter=50, random_state=0).fit(X * unit, y) for unit in (1, np.ldexp(1.0, -900))
+    )
+    assert len(large.standardization_.features) == 6
+    assert large.score(X, y) == 1
+    np.testing.assert_array_equal(large.decision_function(X), small.decision_function(np.ldexp(X, -900)))
+
+
+@pytest.mark.parametrize("outlier", [1e300, -1e300])
+def test_a_sample_too_far_away_for_the_dtype_is_refused(two_classes, outlier):
+    X, y = two_classes
+    far = X[:3].copy()
+    far[1, 4] = outlier
+    estimator = ShallowNetworkClassifier((), max_iter=20, random_state=0).fit(X, y)
+    for method in (estimator.decision_function, estimator.predict, estimator.predict_proba):
+        with pytest.raises(
+            ValueError, match="the logit of sample 1 is not finite in float32: its features are too far"
+        ):
+            method(far)
+    in_float64 = clone(estimator).set_params(dtype="float64").fit(X, y)
+    assert np.isfinite(in_float64.decision_function(far)).all()
+
+
+def test_numbers_beyond_float64_are_refused(two_classes):
+    X, y = two_classes
+    beyond = X.astype(np.longdouble)
+    beyond[0, 0] = np.ldexp(np.longdouble(1), 2000)
+    with pytest.raises(ValueError, match=r"not finite in float64|[Ii]nfinity"):  # where a long double is no longer
+        ShallowNetworkClassifier(max_iter=2).fit(beyond, y)
+
+
+def test_a_mask_is_not_dropped_without_a_word(two_classes):
+    X, y = two_classes
+    estimator = ShallowNetworkClassifier(max_iter=2, random_state=0).fit(X, y)
+    masked = np.ma.masked_greater(X, 1)
+    for refused in (
+        lambda: estimator.predict(masked),
+        lambda: estimator.fit(masked, y),
+        lambda: estimator.fit(X, np.ma.masked_equal(y, 1)),
+    ):
+        with pytest.raises(ValueError, match=r"[Xy] are a masked array: [Xy]\.filled"):
+            refused()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda array: array[::-1].copy()[::-1], id="reversed"),
+        pytest.param(np.asfortranarray, id="fortran"),
+        pytest.param(lambda array: array.astype(array.dtype.newbyteorder()), id="swapped"),
+        pytest.param(lambda array: import_or_skip("jax.numpy").asarray(array), id="jax", marks=pytest.mark.jax),
+        pytest.param(lambda array: import_or_skip("torch").tensor(array), id="torch", marks=pytest.mark.torch),
+    ],
+)
+def test_the_form_of_an_array_changes_no_bit(two_classes, form, dtype, name):
+    open_or_skip(name)
+    X, y = two_classes
+    X = np.rint(32 * np.clip(X, -4, 3.9) + 128).astype(dtype)  # which JAX holds exactly, in float32
+    plain, other = (
+        ShallowNetworkClassifier(max_iter=5, random_state=0, backend=name, dtype="float64").fit(of(X), of(y))
+        for of in (np.ascontiguousarray, form)
+    )
+    np.testing.assert_array_equal(other.decision_function(form(X)), plain.decision_function(X))
+
+
 def test_logistic_regression_finds_scikit_learn_s_optimum(two_classes):
     X, y = two_classes
     ours = ShallowNetworkClassifier((), max_iter=5000, dtype="float64", random_state=0).fit(X, y)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from support import import_or_skip
 
-from ssnn.errors import UsageError
+from ssnn.errors import ModelError, UsageError
 from ssnn.model.metrics import Evaluation, evaluate
 
 LOGITS = np.array([-2.0, 0.5, 3.0, 0.0, -1.0])
@@ -51,5 +51,21 @@ def test_the_interval_solves_wilson_s_equation(errors, samples):
 def test_what_cannot_be_evaluated_is_reported():
     with pytest.raises(UsageError, match="there is no image to evaluate"):
         evaluate(np.empty(0), np.empty(0, np.uint8))
-    with pytest.raises(UsageError, match=r"labels are the classes 0 and 1, .*; one is 9"):
+    with pytest.raises(UsageError, match="labels 4 and 9: class 0 and class 1 are needed"):
         evaluate(LOGITS, np.array([4, 9, 9, 4, 4], np.uint8))
+    with pytest.raises(UsageError, match="labels -1 and 1: "):
+        evaluate(LOGITS, np.array([-1, 1, 1, -1, -1]))
+    with pytest.raises(UsageError, match=r"logits \(5,\) of 4 images: one for each is needed"):
+        evaluate(LOGITS, LABELS[:4])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_nothing_that_is_not_finite_is_returned(wrong):
+    with pytest.raises(ModelError, match="the log loss is not finite"):
+        evaluate(np.append(LOGITS, wrong), np.append(LABELS, np.uint8(1)))
+
+
+def test_the_largest_logits_are_evaluated():
+    found = evaluate(np.array([1e308, -1e308, 1e308, -1e308]), np.array([1, 0, 0, 1], np.uint8))
+    assert found.log_loss == pytest.approx(5e307)
+    assert found.brier_score == 0.5

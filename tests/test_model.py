@@ -1,11 +1,12 @@
 import sys
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import BACKENDS, open_or_skip
+from support import BACKENDS, import_or_skip, open_or_skip
 
-from ssnn.errors import BackendError, UsageError
+from ssnn.errors import BackendError, ModelError, UsageError
 from ssnn.model import inference
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
@@ -53,7 +54,8 @@ def test_images_may_be_square_many_or_none(few_digits, model):
     ("images", "message"),
     [
         (np.zeros((2, 784)), "images of float64: grey values 0 … 255 in a uint8 array are needed"),
-        ([[0]], "images of list: grey values"),
+        ([[0]], "images of int64: grey values"),
+        (np.ma.zeros((2, 784), np.uint8), "images are a masked array"),
         (np.zeros((28, 28), np.uint8), r"images \(28, 28\): \(m, 28, 28\) or \(m, 784\) is needed"),
         (np.zeros(784, np.uint8), r"images \(784,\)"),
         (np.zeros((1, 28, 29), np.uint8), r"images \(1, 28, 29\)"),
@@ -63,6 +65,46 @@ def test_what_is_no_image_is_refused(model, images, message):
     for method in (model.predict, model.predict_proba, model.novelty_score):
         with pytest.raises(UsageError, match=message):
             method(images)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda array: array[::-1].copy()[::-1], id="reversed"),
+        pytest.param(np.asfortranarray, id="fortran"),
+        pytest.param(list, id="list"),
+        pytest.param(lambda array: import_or_skip("jax.numpy").asarray(array), id="jax", marks=pytest.mark.jax),
+        pytest.param(lambda array: import_or_skip("torch").tensor(array), id="torch", marks=pytest.mark.torch),
+    ],
+)
+def test_the_form_of_an_array_changes_no_bit_of_the_answer(few_digits, model, form, name):
+    """64 images, a power of two: a block without padding."""
+    open_or_skip(name)
+    pixels = few_digits.test.pixels[:64]
+    for method in (model.logits, model.predict, model.predict_proba, model.novelty_score):
+        found, expected = method(form(pixels), name), method(pixels, name)
+        assert type(found) is np.ndarray
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_only_samples_are_evaluated(few_digits, model):
+    with pytest.raises(UsageError, match=r"what to evaluate on is of type tuple: ssnn\.Samples\(pixels, labels\)"):
+        model.evaluate((few_digits.test.pixels, few_digits.test.labels))
+
+
+def test_answers_that_are_not_finite_are_refused(few_digits, model):
+    first, last = model.network
+    vast = replace(
+        model,
+        network=(first._replace(W=first.W * np.float32(3e38)), last),
+        novelty=model.novelty._replace(components=model.novelty.components + np.float32(3e38)),
+    )
+    with pytest.raises(ModelError, match="a novelty score is not finite"):
+        vast.novelty_score(few_digits.test.pixels, open_or_skip("numpy"))
+    with pytest.raises(ModelError, match="a logit is not finite"):
+        vast.evaluate(few_digits.test, open_or_skip("numpy"))
 
 
 def test_a_backend_that_is_not_there_is_told(model, few_digits, monkeypatch):

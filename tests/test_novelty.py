@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from overlap import Inside
 from support import BACKENDS, open_or_skip
+from threadpoolctl import threadpool_info
 
 from ssnn.data import mnist
 from ssnn.model import inference
 from ssnn.model.novelty import COMPONENTS, fit_novelty
+from ssnn.system.blas import limit_blas
 
 
 def distances_by_least_squares(others, images):
@@ -45,6 +48,24 @@ def test_other_digits_photographs_and_negatives_are_strangers(data_dir, mnist_di
     assert np.mean(mnist_model.novelty_score(test.pixels[test.labels > 1]) > 1) > 0.8
     assert np.min(mnist_model.novelty_score(255 - mnist_digits.test.pixels[:100])) > 2
     assert np.min(mnist_model.novelty_score(random.integers(0, 256, (100, 784), np.uint8))) > 2
+
+
+def test_novelty_is_fitted_with_one_thread_of_blas_which_has_the_others_back_afterwards(monkeypatch, few_digits):
+    def blas_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    def watched(matrix):
+        seen.update(blas_threads())
+        return eigh(matrix)
+
+    before, seen, eigh = blas_threads(), set(), np.linalg.eigh
+    if not before:
+        pytest.skip("this NumPy computes without a BLAS whose threads can be set")
+    monkeypatch.setattr(np.linalg, "eigh", watched)
+    holder = Inside(lambda: limit_blas(2))
+    fit_novelty(few_digits.train.pixels, few_digits.train.labels)
+    holder.leave()
+    assert (seen, blas_threads()) == ({1}, before)
 
 
 @pytest.mark.parametrize("counts", [(0, 1), (1, 1), (3, 200)])

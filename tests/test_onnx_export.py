@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -8,7 +10,9 @@ from support import import_or_skip
 from ssnn import backends
 from ssnn.data import mnist
 from ssnn.errors import SsnnError
+from ssnn.model import onnx_export
 from ssnn.model.onnx_export import export_onnx
+from ssnn.model.serialization import save_model
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
 
@@ -54,6 +58,30 @@ def test_without_onnx_the_extra_is_named(few_digits, tmp_path, monkeypatch):
     with pytest.raises(SsnnError, match=r"not installed; what would help: python -m pip install 'ssnn\[onnx\]'"):
         export_onnx(fit(few_digits, settings=Settings(iterations=1)), tmp_path / "model.onnx")
     assert not list(tmp_path.glob("*"))
+
+
+def test_a_model_too_large_for_onnx_is_refused(few_digits, tmp_path, monkeypatch):
+    model = fit(few_digits, settings=Settings(hidden=(), iterations=1))
+    import_or_skip("onnx")
+    bytes_needed = 8 * (len(model.standardization.features) + 1)
+    monkeypatch.setattr(onnx_export, "MAX_BYTES", bytes_needed)
+    export_onnx(model, tmp_path / "model.onnx")
+    before = (tmp_path / "model.onnx").read_bytes()
+    monkeypatch.setattr(onnx_export, "MAX_BYTES", bytes_needed - 1)
+    with pytest.raises(SsnnError, match=r"model\.onnx not written: the model takes 0\.0 GB, and an ONNX file holds 2"):
+        export_onnx(model, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == before
+
+
+def test_the_same_model_gives_the_same_bytes(few_digits, tmp_path):
+    import_or_skip("onnx")
+    save_model(fit(few_digits, settings=Settings(iterations=1)), tmp_path / "model")
+    program = "import sys, ssnn; from ssnn.model.onnx_export import export_onnx\n"
+    program += "export_onnx(ssnn.load_model(sys.argv[1]), sys.argv[2])"
+    for seed in "1", "2":
+        command = [sys.executable, "-c", program, tmp_path / "model", tmp_path / seed]
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, check=True)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def _check(runtime, model, pixels, path, atol):

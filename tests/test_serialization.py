@@ -1,25 +1,25 @@
 import json
+import math
 import os
 import resource
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import ssnn
 from ssnn import backends
 from ssnn.agreement import disagreement
-from ssnn.errors import ModelError, SsnnError, UsageError
+from ssnn.errors import ModelError, SsnnError
 from ssnn.model import serialization
 from ssnn.model.serialization import save_model
 from ssnn.settings import Settings
-from ssnn.system.files import check_writable
 from ssnn.training.trainer import fit
+from ssnn.tree import tree_map
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,20 @@ def test_any_reader_of_safetensors_reads_it(path, model):
         assert file.metadata()["ssnn"] == ssnn.__version__
 
 
+def test_the_same_model_gives_the_same_bytes(path, tmp_path):
+    program = "import sys, ssnn; ssnn.save_model(ssnn.load_model(sys.argv[1]), sys.argv[2])"
+    for seed in "1", "2":
+        command = [sys.executable, "-c", program, path, tmp_path / seed]
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, check=True)
+        assert (tmp_path / seed).read_bytes() == path.read_bytes()
+        read = load_file(tmp_path / seed)
+        np.testing.assert_array_equal(read["costs"], ssnn.load_model(path).costs)
+
+
+def test_the_data_of_a_file_are_aligned(path):
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
+
+
 def test_settings_of_numpy_s_numbers_can_be_kept(few_digits, tmp_path):
     settings = Settings(hidden=(np.int64(2),), learning_rate=np.float32(0.5), iterations=np.int32(2), seed=np.uint8(3))
     save_model(fit(few_digits, settings=settings), tmp_path / "model")
@@ -107,7 +121,13 @@ def test_what_is_no_model_file_is_told(tmp_path):
         return str(error.value).removeprefix(f"{path}: ")
 
     assert told(tmp_path / "none") == "missing"
+    assert told("") == "'': missing"
     assert told(tmp_path) == "not a file"
+    os.mkfifo(tmp_path / "pipe")
+    assert told(tmp_path / "pipe") == "not a file"
+    assert told("x" * 300) == "cannot be read (File name too long)"
+    for impossible, shown in (("a\0b", "a�b"), ("a\ud800b", "a�b")):
+        assert told(impossible) == f"{shown}: cannot be read (no file can have such a name)"
     (tmp_path / "text").write_text("hello, this is no model at all")
     assert told(tmp_path / "text") == "not a model of ssnn, or damaged"
     save_file({"W1": np.zeros((2, 2))}, tmp_path / "foreign", {"format": "pt"})
@@ -117,16 +137,19 @@ def test_what_is_no_model_file_is_told(tmp_path):
     with (tmp_path / "vast").open("wb") as file:
         file.truncate(10**13)
     assert told(tmp_path / "vast") == "not a model of ssnn, or damaged"
+    save_file({"W1": np.zeros((2, 2))}, tmp_path / "wordy", {"schema": 500_000 * "x"})
+    assert told(tmp_path / "wordy").startswith("a model of schema 'xxx")
+    assert len(told(tmp_path / "wordy")) < 200
     (tmp_path / "deep").write_bytes((10**6).to_bytes(8, "little") + b"[" * 10**6)
     assert told(tmp_path / "deep") == "not a model of ssnn, or damaged"
 
 
-def forge(path, tensors=(), settings=(), data=(), without=()):
+def forge(path, tensors=(), settings=(), data=(), backend=(), without=()):
     """Change a model file and give it the right checksum, as an attacker would."""
     with safe_open(path, framework="numpy") as file:
         content = {name: file.get_tensor(name) for name in file.keys()} | dict(tensors)  # noqa: SIM118
         metadata = file.metadata()
-    for name, changes in (("settings", settings), ("data", data)):
+    for name, changes in (("settings", settings), ("data", data), ("backend", backend)):
         metadata[name] = json.dumps(json.loads(metadata[name]) | dict(changes))
     for name in ("sha256", *without):
         content.pop(name, None)
@@ -165,7 +188,14 @@ def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
         ({"tensors": {"familiar_mean": np.zeros((2, 785), np.float32)}}, "familiar_mean is float32 (2, 785), not"),
         ({"data": {"digits": [0, 10]}}, "digits (0, 10)"),
         ({"data": {"digits": [0, 1, 2]}}, "digits of DataSummary is '(0, 1, 2)'"),
-        ({"data": {"name": "\x1b[2Jmnist"}}, "name of DataSummary holds control characters"),
+        ({"data": {"name": "\x1b[2Jmnist"}}, "name of DataSummary is too long, or holds what cannot be printed"),
+        ({"data": {"origin": "\ud800"}}, "origin of DataSummary is too long, or holds what cannot be printed"),
+        ({"backend": {"device": 500_000 * "x"}}, "device of Description is too long, or holds what cannot be printed"),
+        (
+            {"settings": {"constant_features": 500_000 * "x"}},
+            "constant_features of Settings is too long, or holds what",
+        ),
+        ({"tensors": {"costs": np.array([0.7, -0.1])}}, "a cost is negative"),
     ],
 )
 def test_a_forged_file_is_refused(path, changes, message):
@@ -173,6 +203,47 @@ def test_a_forged_file_is_refused(path, changes, message):
     with pytest.raises(ModelError) as error:
         ssnn.load_model(path)
     assert str(error.value).startswith(f"{path}: not a usable model: {message}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda m: {"costs": (0.7, math.nan)}, "costs holds numbers that are not finite"),
+        (lambda m: {"costs": (0.7, 0.6, 0.5, 0.4)}, "4 costs of 3 iterations"),
+        (lambda m: {"data": replace(m.data, digits=(0, 10))}, "digits (0, 10)"),
+        (lambda m: {"data": replace(m.data, train=np.int64(5))}, "Object of type int64 is not JSON serializable"),
+        (lambda m: {"data": replace(m.data, name="two\nlines")}, "name of DataSummary is too long, or holds what"),
+        (lambda m: {"settings": replace(m.settings, hidden=(3,))}, "W1 is float32 (2, "),
+        (lambda m: {"network": tree_map(lambda p: p.astype(np.float16), m.network)}, "W1 is of float16"),
+    ],
+)
+def test_what_could_not_be_read_again_does_not_take_the_place_of_what_can(path, model, spoil, message):
+    before = path.read_bytes()
+    with pytest.raises(ModelError) as error:
+        save_model(replace(model, **spoil(model)), path)
+    assert str(error.value).startswith(f"{path}: not written, for load_model would refuse it: {message}")
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_nor_does_a_header_longer_than_is_read(path, model, monkeypatch):
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    monkeypatch.setattr(serialization, "MAX_HEADER", length)
+    save_model(model, path)
+    assert same(ssnn.load_model(path), model)
+    monkeypatch.setattr(serialization, "MAX_HEADER", length - 8)
+    with pytest.raises(ModelError, match="load_model would refuse it: a header of"):
+        save_model(model, path)
+    with pytest.raises(ModelError, match="not a model of ssnn, or damaged"):
+        ssnn.load_model(path)
+
+
+def test_a_model_without_costs_can_be_kept_asked_and_continued(path, model, few_digits):
+    save_model(replace(model, costs=()), path)
+    bare = ssnn.load_model(path)
+    assert bare.costs == ()
+    np.testing.assert_array_equal(bare.predict(few_digits.test.pixels), model.predict(few_digits.test.pixels))
+    assert len(fit(few_digits, resume=bare).costs) == 3
 
 
 def test_numbers_that_float32_cannot_hold_are_refused(path, model, few_digits):
@@ -207,46 +278,10 @@ def test_a_disk_that_is_full_leaves_the_old_file(path, model, few_digits):
 
 
 def test_where_nothing_can_be_written_is_told(model, tmp_path):
-    with pytest.raises(SsnnError, match=r"cannot be written \(No such file or directory\)"):
+    with pytest.raises(SsnnError, match=r"cannot be written \(there is no folder .*nowhere\)"):
         save_model(model, tmp_path / "nowhere" / "model")
     with pytest.raises(SsnnError, match=r"cannot be written \(Is a directory\)"):
         save_model(model, tmp_path)
-
-
-def test_whoever_reads_the_old_file_goes_on_reading_it(path, model):
-    before = path.read_bytes()
-    with path.open("rb") as old:
-        save_model(replace(model, costs=(1.0,)), path)
-        assert old.read() == before
-    assert path.read_bytes() != before
-
-
-def test_what_a_killed_process_left_behind_goes_in_time(path, model):
-    old, young = (path.with_name(f".ssnn-part-{name}") for name in ("old", "young"))
-    for leftover in (old, young):
-        leftover.write_text("half a model")
-    os.utime(old, (0, time.time() - 3700))
-    path.chmod(0o640)
-    save_model(replace(model, costs=(1.0,)), path)
-    assert not old.exists()
-    assert young.exists()  # another process may be writing it
-    assert ssnn.load_model(path).costs == (1.0,)
-    assert path.stat().st_mode & 0o777 == 0o640
-
-
-def test_a_folder_that_takes_no_file_leaves_the_old_one(path, model, monkeypatch):
-    """Though the file itself could be written: it would not be whole all the time."""
-    before = path.read_bytes()
-
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("ssnn.system.files._temporary", refuse)
-    with pytest.raises(SsnnError, match=r"cannot be written \(Permission denied\)"):
-        save_model(model, path)
-    with pytest.raises(UsageError, match="cannot be written: permission denied"):
-        check_writable(str(path))
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("folder", ["mein\u00a0Ordner", "a\x1b[2Jb", "latin\udce9"])

@@ -1,13 +1,14 @@
 import statistics
 from fractions import Fraction
-from math import isqrt
+from itertools import product
+from math import isqrt, ulp
 
 import numpy as np
 import pytest
 from support import BACKENDS, open_or_skip
 
 from ssnn.errors import DataError, UsageError
-from ssnn.standardize import fit_floats, fit_pixels, select, standardize
+from ssnn.standardize import fit_floats, fit_pixels, select, standardize, standardize_floats
 
 
 @pytest.fixture
@@ -72,6 +73,42 @@ def test_numbers_of_any_scale_are_measured_as_exactly(random, offset, scale):
     columns = [[Fraction(v) for v in rows[:, feature]] for feature in found.features]
     np.testing.assert_allclose(found.mean, [float(statistics.mean(c)) for c in columns], rtol=1e-15, atol=1e-15 * scale)
     np.testing.assert_allclose(found.std, [statistics.pstdev(c) for c in columns], rtol=1e-14)
+
+
+LARGEST = [5e-323, 1e-315, 3e-308, 1e-300, 0.7, 1e300, 8e307, 1.7e308, np.finfo(float).max]
+
+
+@pytest.mark.parametrize(
+    ("shape", "largest"),
+    [
+        *product(["balanced", "one apart"], LARGEST),
+        *product(["offset"], LARGEST[3:]),  # the smallest numbers have no digits for one
+    ],
+)
+def test_all_that_float64_can_hold_is_standardised(random, largest, shape):
+    column = {
+        "balanced": random.choice([-1.0, -0.6, 0.2, 1.0], 40),
+        "one apart": np.append(np.ones(39), -1.0),
+        "offset": 1 - random.choice([0.0, 2**-40, 2**-45], 40),
+    }[shape] * largest
+    rows = np.stack([column, np.full(40, largest)], axis=1)
+    found = fit_floats(rows)
+    assert found.features.tolist() == [0]
+    assert found.n_constant == 1
+    values = [Fraction(value) for value in column]
+    eps, mean, std = 2 * np.finfo(float).eps, statistics.mean(values), statistics.pstdev(values)
+    # A mean or std below the normal numbers has no more digits than they leave.
+    assert abs(Fraction(found.mean[0]) - mean) <= Fraction(eps) * max(map(abs, values)) + Fraction(ulp(0.0))
+    assert found.std[0] == pytest.approx(std, rel=eps, abs=ulp(0.0))
+    X = standardize_floats(select(rows, found.features), found.mean, found.std)
+    by = Fraction(found.mean[0]), Fraction(found.std[0])
+    np.testing.assert_allclose(X[0], [float((value - by[0]) / by[1]) for value in values], rtol=eps, atol=eps)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(wrong):
+    with pytest.raises(DataError, match="a feature of the 2 samples is not finite in float64"):
+        fit_floats(np.array([[1.0, 2.0], [2.0, wrong]]))
 
 
 def test_numbers_that_are_all_alike_are_refused():

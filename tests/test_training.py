@@ -1,17 +1,21 @@
+import contextlib
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support import BACKENDS, open_or_skip, step
+from support import BACKENDS, open_or_skip, run_python, step
 
 from ssnn import backends, data
 from ssnn.agreement import disagreement, tolerance
+from ssnn.backends import Program
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import TrainingError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.settings import Settings
+from ssnn.training.loop import Loop
 from ssnn.training.trainer import fit
 
 
@@ -75,13 +79,16 @@ def test_synthetic_digits_teach_the_real_ones(mnist_digits):
 
 
 def test_a_run_without_hidden_layers_is_logistic_regression(few_digits):
-    """Newton's method finds the same optimum as gradient descent, given a feature and time."""
+    """Newton's method finds the same optimum as gradient descent, given few features and time."""
     columns = few_digits.train.pixels.sum(axis=0).argsort()[-3:]
-    part = data.Samples(few_digits.train.pixels[:, columns], few_digits.train.labels)
+    pixels = np.zeros_like(few_digits.train.pixels)
+    pixels[:, columns] = few_digits.train.pixels[:, columns]
+    part = data.Samples(pixels, few_digits.train.labels)
     digits = dataclasses.replace(few_digits, train=part, test=part)
     settings = Settings(hidden=(), iterations=20_000, learning_rate=1.0)
     result = fit(digits, backends.open_backend("numpy", dtype="float64"), settings)
-    X = np.vstack([((part.pixels - result.standardization.mean) / result.standardization.std).T, np.ones(len(part))])
+    found = result.standardization
+    X = np.vstack([((pixels[:, found.features] - found.mean) / found.std).T, np.ones(len(part))])
     w = np.zeros((1, 4))
     for _ in range(30):
         p = 1 / (1 + np.exp(-w @ X))
@@ -142,6 +149,124 @@ def test_a_cost_that_is_no_longer_finite_stops_the_run(few_digits, name):
 def test_parameters_that_are_not_finite_after_the_last_iteration_are_told(few_digits):
     with pytest.raises(TrainingError, match="a parameter is not finite at iteration 1; try a learning rate below"):
         fit(few_digits, backends.open_backend("numpy"), Settings(learning_rate=1e39, iterations=1, hidden=()))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_what_is_returned_is_finite(few_digits, dtype, hidden, iterations):
+    """Also where it is the last update that diverges, after which no cost is taken."""
+    backend, diverged = backends.open_backend("numpy", dtype=dtype), 0
+    for exponent in range(0, 309, 11):
+        settings = Settings(hidden=hidden, learning_rate=10.0**exponent, iterations=iterations)
+        try:
+            result = fit(few_digits, backend, settings)
+        except TrainingError:
+            diverged += 1
+            continue
+        json.dumps(result.to_json(), allow_nan=False)
+        for part in (few_digits.train, few_digits.test):
+            assert np.isfinite(result.logits(part.pixels, backend)).all()
+    assert 0 < diverged < 29
+
+
+class Clock:
+    """A backend whose iterations take the time that they are told to, and a stopwatch that sees it."""
+
+    def __init__(self, seconds_each):
+        self.seconds_each, self.lengths, self.durations = seconds_each, [], []
+        self.seconds = {"iterations": 0.0, "compile": 0.0}
+
+    def measure(self, phase):
+        return contextlib.nullcontext()
+
+    def loop(self, gradients, update, k, accumulation):
+        def run(network, *_):
+            self.lengths.append(k)
+            self.durations.append(k * self.seconds_each)
+            self.seconds["iterations"] += self.durations[-1]
+            return network, np.zeros(k)
+
+        return Program(run, contextlib.nullcontext)
+
+    def to_numpy(self, array):
+        return array
+
+    def synchronize(self, tree):
+        pass
+
+
+def loop_of(clock, samples=1000, hidden=10):
+    batch = SimpleNamespace(
+        X=np.empty((1, 784, samples), np.uint8), Y=None, sample_weight=None, gradients=None, accumulation=None
+    )
+    return Loop(clock, batch, 0.5, clock), initial_network((784, hidden, 1), 0)
+
+
+@pytest.mark.parametrize("seconds_each", [1e-5, 1e-3, 0.02, 0.7, 3.0])
+def test_the_loop_comes_back_about_once_a_second(seconds_each):
+    clock = Clock(seconds_each)
+    loop, network = loop_of(clock)
+    steps = range(0, 10**7, 200_003) if seconds_each < 0.1 else range(0, 1000, 103)
+    costs = [len(costs) for _, costs in loop.iterate(network, steps)]
+    assert costs == clock.lengths
+    ends = np.cumsum(costs)
+    assert set(steps[1:]) <= set(ends.tolist())
+    assert ends[-1] == steps[-1]
+    assert all(k == 1 or seconds <= 2 for k, seconds in zip(clock.lengths[1:], clock.durations[1:], strict=True))
+    assert len(set(clock.lengths)) <= 6  # each is compiled on its own
+    if max(steps) * seconds_each > 100:
+        assert np.median(clock.durations) > 0.25
+
+
+def test_the_loop_keeps_to_a_second_where_the_machine_slows_down():
+    clock = Clock(1e-4)
+    loop, network = loop_of(clock)
+    rounds = loop.iterate(network, [0, 10**6])
+    for _ in range(5):
+        next(rounds)
+    clock.seconds_each = 0.01
+    next(rounds)  # which could not know it
+    for _ in range(5):
+        next(rounds)
+        assert 0.25 < clock.durations[-1] <= 1
+
+
+@pytest.mark.parametrize(("samples", "hidden"), [(12_665, 10), (200, 3)])
+def test_a_short_step_is_one_run_from_the_start(samples, hidden):
+    """The article's 25 iterations of some milliseconds, and fewer samples: nothing is compiled but the step."""
+    clock = Clock(0.005)
+    loop, network = loop_of(clock, samples, hidden)
+    for _ in loop.iterate(network, range(0, 501, 25)):
+        pass
+    assert clock.lengths == [25] * 20
+
+
+def test_a_run_that_cannot_fit_into_the_memory_is_refused_before_it_is_made(few_digits, monkeypatch):
+    monkeypatch.setattr("ssnn.training.trainer.initial_network", None)
+    monkeypatch.setattr("ssnn.system.machine.free_memory", lambda: 10**9)
+    with pytest.raises(MemoryError, match=r"^100,000 and 100,000 hidden neurons need \S+ GB, and 1\.0 GB are free$"):
+        fit(few_digits, settings=Settings(hidden=(100_000, 100_000)))
+
+
+PEAK = """
+import ssnn
+from ssnn.data import Dataset, Samples, synthetic
+from ssnn.system.machine import peak_memory
+from ssnn.training.memory import network_memory
+samples = Samples(*synthetic.draw(10, 10, seed=0))
+digits = Dataset("synthetic", "a test", (0, 1), samples, samples, 0.0)
+def peak(hidden):
+    ssnn.fit(digits, settings=ssnn.Settings(hidden=(hidden,), iterations=3, constant_features="keep"))
+    return peak_memory()
+before = peak(1)
+print((peak(30_000) - before) / network_memory((784, 30_000, 1), itemsize=4))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_takes_the_memory_that_it_is_said_to_take():
+    assert float(run_python(PEAK)) == pytest.approx(1, abs=0.25)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """How good a network is on images whose class is known."""
 
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ssnn.errors import UsageError
+from ssnn.data.dataset import class_labels
+from ssnn.errors import ModelError, UsageError
 from ssnn.network import cost, logistic
 
 NORMAL_975 = 1.959963984540054  # the standard normal distribution has 95 % between this and its negative
@@ -65,19 +66,26 @@ def evaluate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) ->
     Raises
     ------
     UsageError
-        If there is no image, or a class is neither 0 nor 1.
+        If there is no image, a class is neither 0 nor 1, or there is not one class for each logit.
+    ModelError
+        If a logit, or the mean of what they cost, is not finite.
     """
+    labels = class_labels(labels)
     if not len(labels):
         raise UsageError("there is no image to evaluate the network on")
-    if np.any(labels > 1):
-        raise UsageError(f"labels are the classes 0 and 1, whichever digits they stand for; one is {np.max(labels)}")
+    if np.shape(logits) != labels.shape:
+        raise UsageError(f"logits {np.shape(logits)} of {len(labels):,} images: one for each is needed")
     Z, Y = logits.astype(np.float64)[None, :], labels.astype(np.float64)[None, :]
     predicted = (logits > 0).astype(np.intp)
     zeros, ones = (np.bincount(predicted[labels == label], minlength=2).tolist() for label in (0, 1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_loss = float(cost(Z, Y, 1 / len(labels)))
+    if not isfinite(log_loss):
+        raise ModelError("the log loss is not finite: the model's parameters are invalid")
     return Evaluation(
         samples=len(labels),
         errors=tuple(np.flatnonzero(predicted != labels).tolist()),
         confusion=((zeros[0], zeros[1]), (ones[0], ones[1])),
-        log_loss=float(cost(Z, Y, 1 / len(labels))),
+        log_loss=log_loss,
         brier_score=float(np.mean((logistic(Z) - Y) ** 2)),
     )

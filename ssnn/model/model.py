@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from ssnn.backends import Backend, Description, open_backend
 from ssnn.data import Samples
-from ssnn.errors import UsageError
+from ssnn.data.dataset import check_samples, image_rows
+from ssnn.errors import ModelError
 from ssnn.model import inference
 from ssnn.model.metrics import Evaluation, evaluate
 from ssnn.model.novelty import Novelty
@@ -22,9 +23,10 @@ from ssnn.standardize import Standardization
 class Model:
     """A trained network with its standardisation, and the record of how it came about.
 
-    Images are uint8 grey values, 0 (black) … 255 (ink), as (m, 28, 28) or as rows (m, 784). Methods compute on
-    the backend that they are given, open or by name; by name in float64, also where training was in float32: a pixel
-    that hardly varied enters the network with a large input, and float32 then errs in the 6th digit of a probability.
+    Images are uint8 grey values, 0 (black) … 255 (ink), as (m, 28, 28) or as rows (m, 784), of any array library;
+    results are NumPy arrays. Methods compute on the backend that they are given, open or by name; by name in float64,
+    also where training was in float32: a pixel that hardly varied enters the network with a large input, and float32
+    then errs in the 6th digit of a probability.
 
     Attributes
     ----------
@@ -70,9 +72,9 @@ class Model:
         BackendError
             If the backend is not usable here; so for all methods below.
         ModelError
-            If a logit is not finite, which means damaged parameters; so for all methods below.
+            If a logit or a score is not finite, which means damaged parameters; so for all methods below.
         """
-        rows = self._rows(images)
+        rows = image_rows(images)
         found = inference.logits(self._open(backend), self.network, self.standardization, rows)
         inference.check_finite(found)
         return found
@@ -96,7 +98,10 @@ class Model:
 
         See `ssnn.model.novelty`.
         """
-        return inference.novelty_scores(self._open(backend), self.novelty, self._rows(images))
+        scores = inference.novelty_scores(self._open(backend), self.novelty, image_rows(images))
+        if not np.all(np.isfinite(scores)):
+            raise ModelError("a novelty score is not finite: the model's parameters are invalid")
+        return scores
 
     def evaluate(self, samples: Samples, backend: str | Backend = "numpy") -> Evaluation:
         """Evaluate the model on images whose classes are known.
@@ -104,8 +109,9 @@ class Model:
         Raises
         ------
         UsageError
-            If there is no image, or a label is neither 0 nor 1: class 0 is `data.digits[0]`.
+            If it is no `Samples`, or there is no image in it. Class 0 is `data.digits[0]`.
         """
+        check_samples(samples, "what to evaluate on")
         return evaluate(self.logits(samples.pixels, backend), samples.labels)
 
     def to_json(self) -> dict[str, Any]:
@@ -120,16 +126,6 @@ class Model:
 
     def _open(self, backend: str | Backend) -> Backend:
         return open_backend(backend, dtype="float64") if isinstance(backend, str) else backend
-
-    def _rows(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        side = round(self.pixels**0.5)
-        shape = np.shape(images)
-        if getattr(images, "dtype", None) != np.uint8:
-            found = getattr(images, "dtype", type(images).__name__)
-            raise UsageError(f"images of {found}: grey values 0 … 255 in a uint8 array are needed")
-        if shape[1:] not in ((self.pixels,), (side, side)):
-            raise UsageError(f"images {shape}: (m, {side}, {side}) or (m, {self.pixels}) is needed")
-        return images.reshape(len(images), self.pixels)
 
 
 @dataclass(frozen=True, eq=False)

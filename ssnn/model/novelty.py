@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
-from threadpoolctl import threadpool_limits
 
+from ssnn.system.blas import limit_blas
 from ssnn.typing import Array
 
 COMPONENTS = 40
@@ -79,7 +79,7 @@ def _hyperplane(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], npt.ND
     images = pixels.astype(np.float32) / GREY_LEVELS
     mean = np.mean(images, axis=0)
     difference = images[:, varies] - mean[varies]
-    with threadpool_limits(1, "blas"):  # more gain nothing here, and crawl where cores are shared
+    with limit_blas(1):  # more gain nothing here, and crawl where cores are shared
         _, vectors = np.linalg.eigh(difference.T @ difference)  # in ascending order of what they explain
     k = min(COMPONENTS, len(images) // 2, len(varies) // 2)  # with more of them, no image would be far
     directions = vectors[:, ::-1][:, :k]

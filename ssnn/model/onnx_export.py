@@ -21,6 +21,7 @@ from ssnn.version import __version__
 
 OPSET = 17  # of 2022: whatever runs ONNX today knows it
 IR_VERSION = 8
+MAX_BYTES = 2 * 10**9  # of parameters: no ONNX file holds more than 2 GiB in all
 
 
 def export_onnx(model: Model, path: str | Path) -> None:
@@ -29,8 +30,11 @@ def export_onnx(model: Model, path: str | Path) -> None:
     Raises
     ------
     SsnnError
-        If the file cannot be written, or onnx is not installed.
+        If the file cannot be written, the model is too large for one, or onnx is not installed.
     """
+    size = np.dtype(np.float64).itemsize * sum(parameters.size for layer in model.network for parameters in layer)
+    if size > MAX_BYTES:
+        raise SsnnError(f"{path} not written: the model takes {size / 1e9:,.1f} GB, and an ONNX file holds 2; save it")
     try:
         import onnx
     except ImportError:

@@ -2,13 +2,15 @@
 
 The tensors are the parameters, W1, b1, W2, …, the standardisation, the hyperplanes of novelty detection, and the costs.
 The metadata are texts: the schema, JSON for settings, data and backend, the version of ssnn, and the SHA-256 of all
-the rest.
+the rest. The same model gives the same bytes.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -24,9 +26,10 @@ from ssnn.model.model import Model
 from ssnn.model.novelty import Novelty
 from ssnn.model.record import DataSummary
 from ssnn.network import Layer, Network
+from ssnn.printable import printable
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization
-from ssnn.system.files import atomic_write
+from ssnn.system.files import atomic_write, reason
 from ssnn.system.machine import free_memory
 from ssnn.version import __version__
 
@@ -49,15 +52,54 @@ Record = TypeVar("Record", Settings, DataSummary, Description)
 def save_model(model: Model, path: str | Path) -> None:
     """Write a model, all but the `run` of a `TrainedModel`, to a safetensors file that `load_model` reads.
 
-    A file that was there is replaced only by a whole one.
+    A file that was there is replaced only by a whole one; see `ssnn.system.files.atomic_write`.
 
     Raises
     ------
+    ModelError
+        If `load_model` would refuse the model. A file that was there stays.
     SsnnError
         If the file cannot be written.
     """
-    from safetensors.numpy import save
+    with _one_line(f"{path}: not written, for load_model would refuse it"):
+        tensors, metadata = _parts(model)
+        _model(tensors, metadata)
+        header, data = _serialized(tensors, metadata | {"sha256": _checksum(tensors, metadata)})
+    with atomic_write(path) as put:
+        put(header)
+        put(data)
 
+
+def load_model(path: str | Path) -> Model:
+    """Read a model.
+
+    Returns
+    -------
+    Model
+        To the bit as it was saved.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is damaged, or is not an ssnn model.
+    """
+    tensors, metadata = _read(path)
+    with _one_line(f"{path}: not a usable model"):
+        return _model(tensors, metadata)
+
+
+@contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    """Tell what does not fit together in a model."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+        raise ModelError(f"{what}: {why}") from None
+
+
+def _parts(model: Model) -> tuple[Tensors, dict[str, str]]:
+    """What a model file holds, but for its checksum."""
     tensors: Tensors = {
         "features": model.standardization.features.astype(np.int64),
         "mean": model.standardization.mean,
@@ -77,42 +119,33 @@ def save_model(model: Model, path: str | Path) -> None:
         "data": json.dumps(asdict(model.data)),
         "backend": json.dumps(asdict(model.backend)),
     }
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    content = save(tensors, metadata | {"sha256": _checksum(tensors, metadata)})
-    with atomic_write(path) as put:
-        put(content)
+    return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata
 
 
-def load_model(path: str | Path) -> Model:
-    """Read a model.
+def _serialized(tensors: Tensors, metadata: Mapping[str, str]) -> tuple[bytes, memoryview]:
+    """Header and data of a safetensors file, the metadata in their order: the library writes them in a random one."""
+    from safetensors.numpy import save
 
-    Returns
-    -------
-    Model
-        To the bit as it was saved.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read, is damaged, or is not an ssnn model.
-    """
-    tensors, metadata = _read(Path(path))
-    try:
-        return _model(tensors, metadata)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
-        raise ModelError(f"{path}: not a usable model: {what}") from None
+    content = memoryview(save(tensors, dict(metadata)))
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(bytes(content[8:start]))
+    header["__metadata__"] = dict(metadata)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the data are aligned
+    if len(text) > MAX_HEADER:
+        raise ValueError(f"a header of {len(text):,} bytes, and {MAX_HEADER:,} are read: too many layers")
+    return len(text).to_bytes(8, "little") + text, content[start:]
 
 
-def _read(path: Path) -> tuple[Tensors, dict[str, str]]:
+def _read(path: str | Path) -> tuple[Tensors, dict[str, str]]:
     """The content of a file whose checksum is right."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
     try:
-        if path.exists() and not path.is_file():
-            raise ModelError(f"{path}: not a file")
-        with path.open("rb") as file:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ModelError(f"{path or repr(path)}: not a file")
+        with open(path, "rb") as file:
             length = file.read(8)
             header = file.read(min(int.from_bytes(length, "little"), MAX_HEADER))
             metadata = _metadata(path, header)
@@ -121,9 +154,9 @@ def _read(path: Path) -> tuple[Tensors, dict[str, str]]:
                 raise ModelError(f"{path}: {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free")
             content = length + header + file.read()
     except FileNotFoundError:
-        raise ModelError(f"{path}: missing") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ModelError(f"{path or repr(path)}: missing") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({reason(error)})") from None
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -133,7 +166,7 @@ def _read(path: Path) -> tuple[Tensors, dict[str, str]]:
     return tensors, metadata
 
 
-def _metadata(path: Path, header: bytes) -> dict[str, str]:
+def _metadata(path: str | Path, header: bytes) -> dict[str, str]:
     """The texts in a safetensors header, if it is one of ours; before anything large is read."""
     try:
         metadata = json.loads(header)["__metadata__"]
@@ -185,6 +218,8 @@ def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
     costs = _shaped("costs", tensors, np.float64, None)
     if len(costs) > settings.iterations:
         raise ValueError(f"{len(costs)} costs of {settings.iterations} iterations")
+    if np.any(costs < 0):
+        raise ValueError("a cost is negative")
     layers = range(1, len(network) + 1)
     if set(tensors) != {*COMMON, *(f"W{k}" for k in layers), *(f"b{k}" for k in layers)}:
         raise ValueError("unexpected tensors")
@@ -230,8 +265,8 @@ def _record(kind: type[Record], text: str) -> Record:
     for name, value in values.items():
         if not _is_a(value, hints[name]):
             raise ValueError(f"{name} of {kind.__name__} is {str(value)[:40]!r}")
-        if isinstance(value, str) and not value.isprintable():  # it will be printed
-            raise ValueError(f"{name} of {kind.__name__} holds control characters")
+        if isinstance(value, str) and value != printable(value):  # it will be printed
+            raise ValueError(f"{name} of {kind.__name__} is too long, or holds what cannot be printed")
     return kind(**values)
 
 

@@ -22,6 +22,25 @@ MAX_STANDARDIZED = 4096  # samples that are standardised at once: their temporar
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Samples of any number of features: to `batch_to_device` what `Samples` are, which are images.
+
+    Attributes
+    ----------
+    pixels : array (m, n0)
+        Raw features, one sample per row.
+    labels : uint8 array (m,)
+        The class of each sample, 0 or 1.
+    """
+
+    pixels: npt.NDArray[Any]
+    labels: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
 class Batch:
     """Samples on a device, in p microbatches of s samples, of which the last is padded.
 
@@ -61,7 +80,7 @@ class Batch:
 def batch_to_device(
     backend: Backend,
     standardization: Standardization,
-    samples: Samples,
+    samples: Samples | Rows,
     start: Network,
     watch: Stopwatch,
 ) -> Batch:

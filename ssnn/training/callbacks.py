@@ -24,7 +24,7 @@ class CheckpointCallback(Protocol):
 
 
 class StoppingRule(Protocol):
-    """Called at the end of each progress step."""
+    """Called at the end of each progress step, and within a longer step about once a second."""
 
     def __call__(self, costs: Sequence[float], /) -> bool:
         """Whether training ends here, given the costs of all iterations so far."""

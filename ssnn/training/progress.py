@@ -42,8 +42,8 @@ def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: 
 def boundaries(done: int, iterations: int, checkpoint_every: int | None = None) -> Iterator[int]:
     """Where progress steps end: every twentieth of all iterations, counted from each checkpoint.
 
-    Between two boundaries nothing waits for the host. The first is `done`, the last `iterations`. Counting from
-    each checkpoint keeps the number of different step lengths small: each is compiled on its own.
+    The first is `done`, the last `iterations`. Counting from each checkpoint keeps the number of different step
+    lengths small: each is compiled on its own.
     """
     yield done
     while done < iterations:

@@ -5,8 +5,12 @@ Nothing is printed here. A caller that wants to show progress, or to save what h
 
 from dataclasses import fields, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from ssnn.backends import Backend, open_backend
-from ssnn.data import Dataset
+from ssnn.data import Dataset, Samples
+from ssnn.data.dataset import check_trainable
 from ssnn.initialization import initial_network
 from ssnn.model.inference import logits
 from ssnn.model.metrics import evaluate
@@ -14,13 +18,13 @@ from ssnn.model.model import Model, TrainedModel
 from ssnn.model.novelty import fit_novelty
 from ssnn.model.record import DataSummary, Run, Seconds
 from ssnn.network import Network
-from ssnn.printable import printable
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import batch_to_device
 from ssnn.training.callbacks import Callbacks, CheckpointCallback, ProgressCallback, StoppingRule
 from ssnn.training.loop import Loop
+from ssnn.training.memory import check_memory
 from ssnn.training.progress import boundaries, progress_of
 from ssnn.training.resume import check_continues
 from ssnn.tree import tree_map
@@ -57,7 +61,8 @@ def fit(
         Called with the model as it stands after every `checkpoint_every` iterations.
     checkpoint_every : int, optional
     stopping : callable, optional
-        Called with all costs so far at the end of each progress step; if it returns True, training ends there.
+        Called with all costs so far at the end of each progress step, and within a longer step about once a second;
+        if it returns True, training ends there.
 
     Returns
     -------
@@ -66,16 +71,18 @@ def fit(
     Raises
     ------
     UsageError
-        If there is nothing to do, or something contradicts `resume`.
+        If there is nothing to do, something contradicts `resume`, or the data set is of another type.
     BackendError
         If the backend is not usable here.
     TrainingError
-        If the cost or a parameter is no longer finite.
+        If the cost, a parameter or the logit of an image is no longer finite; so of a model for `checkpoint`, where
+        the logits are those of the training images.
     DataError
-        If no pixel varies over the training images.
+        If no pixel varies over the training images, there is none of one of the digits, or no test image.
     MemoryError
-        If the device cannot hold the training images.
+        If the host cannot hold the network, or the device the training images.
     """
+    check_trainable(dataset)
     settings = settings or (resume.settings if resume else Settings())
     if isinstance(backend, str):
         backend = open_backend(backend, dtype=resume.dtype if resume else "float32")
@@ -84,10 +91,9 @@ def fit(
     begun = _begin(dataset, backend, settings, resume)
     batch = batch_to_device(backend, begun.standardization, dataset.train, begun.network, watch)
     loop = Loop(backend, batch, settings.learning_rate, watch)
-    trained = _train(begun, loop, backend, watch, callbacks, batch.content)
+    trained = _train(begun, dataset, loop, backend, watch, callbacks, batch.content)
     train, test = (
-        evaluate(logits(backend, trained.network, trained.standardization, part.pixels), part.labels)
-        for part in (dataset.train, dataset.test)
+        evaluate(_finite_logits(trained, loop, backend, part), part.labels) for part in (dataset.train, dataset.test)
     )
     run = Run(len(trained.costs) - len(begun.costs), batch.content, train, test, _seconds(dataset, watch))
     return TrainedModel(**{field.name: getattr(trained, field.name) for field in fields(Model)}, run=run)
@@ -96,18 +102,17 @@ def fit(
 def _begin(dataset: Dataset, backend: Backend, settings: Settings, resume: Model | None) -> Model:
     """The model before the first iteration of this run: a new one, or the one to continue."""
     sha256 = dataset.train.sha256()
+    pixels = dataset.train.pixels.shape[1]
     if resume is not None:
         check_continues(resume, dataset, sha256, backend, settings)
-        network, standardization, novelty, costs = (
-            resume.network,
-            resume.standardization,
-            resume.novelty,
-            resume.costs,
-        )
+        standardization = resume.standardization
     else:
         standardization = fit_pixels(dataset.train.pixels, settings.constant_features)
-        sizes = (dataset.train.pixels.shape[1], *settings.hidden, 1)
-        start = initial_network(sizes, settings.seed, standardization.features)
+    check_memory(backend, settings.hidden, pixels, len(standardization.features), len(dataset.train))
+    if resume is not None:
+        network, novelty, costs = resume.network, resume.novelty, resume.costs
+    else:
+        start = initial_network((pixels, *settings.hidden, 1), settings.seed, standardization.features)
         network = tree_map(lambda parameters: parameters.astype(backend.dtype), start)
         novelty, costs = fit_novelty(dataset.train.pixels, dataset.train.labels), ()
     return Model(
@@ -121,7 +126,15 @@ def _begin(dataset: Dataset, backend: Backend, settings: Settings, resume: Model
     )
 
 
-def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbacks: Callbacks, content: str) -> Model:
+def _train(
+    begun: Model,
+    dataset: Dataset,
+    loop: Loop,
+    backend: Backend,
+    watch: Stopwatch,
+    callbacks: Callbacks,
+    content: str,
+) -> Model:
     """The model after all iterations, or after as many as the caller let it do."""
     settings, costs = begun.settings, list(begun.costs)
     with watch.measure("transfer"):
@@ -131,23 +144,44 @@ def _train(begun: Model, loop: Loop, backend: Backend, watch: Stopwatch, callbac
     def model(network: Network) -> Model:
         return replace(begun, network=loop.to_host_finite(network, len(costs)), costs=tuple(costs))
 
+    ends = boundaries(len(costs), settings.iterations, every)
+    end = next(ends)
     for reached, new_costs in loop.iterate(start, boundaries(len(costs), settings.iterations, every)):
         network = reached
+        if len(costs) == end:
+            end = next(ends)
         costs += new_costs.tolist()
-        if callbacks.report is not None:
-            seconds_each = watch.seconds["iterations"] / (len(costs) - len(begun.costs))
-            callbacks.report(progress_of(costs, settings.iterations, seconds_each, content))
-        if callbacks.checkpoint is not None and every and len(costs) % every == 0:
-            callbacks.checkpoint(model(network))
+        if len(costs) == end:  # and not in the midst of a step that takes longer than a second
+            if callbacks.report is not None:
+                seconds_each = watch.seconds["iterations"] / (len(costs) - len(begun.costs))
+                callbacks.report(progress_of(costs, settings.iterations, seconds_each, content))
+            if callbacks.checkpoint is not None and every and end % every == 0:
+                kept = model(network)
+                _finite_logits(kept, loop, backend, dataset.train)
+                callbacks.checkpoint(kept)
         if callbacks.stopping is not None and callbacks.stopping(costs):
             break
     return model(network)
 
 
+def _finite_logits(model: Model, loop: Loop, backend: Backend, samples: Samples) -> npt.NDArray[np.float64]:
+    """The logits of these images, (m,).
+
+    Raises
+    ------
+    TrainingError
+        If one is not finite: the last update was the first to diverge, and no cost was taken after it.
+    """
+    found = logits(backend, model.network, model.standardization, samples.pixels)
+    if not np.isfinite(found).all():
+        raise loop.diverged("a logit is not finite", len(model.costs))
+    return found
+
+
 def _summary(dataset: Dataset, sha256: str, standardization: Standardization) -> DataSummary:
     return DataSummary(
         name=dataset.name,
-        origin=printable(dataset.origin),
+        origin=dataset.origin,
         digits=dataset.classes,
         train=len(dataset.train),
         test=len(dataset.test),
