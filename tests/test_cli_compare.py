@@ -1,3 +1,4 @@
+import io
 import json
 import re
 import signal
@@ -118,6 +119,27 @@ def test_backends_that_fail_leave_the_others_their_rows(capsys, only):
     assert "closed, hidden 3: the driver went away" in out
 
 
+def test_the_record_is_written_whether_anybody_reads_the_table_or_not(tmp_path, capsys, monkeypatch, only):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    only()
+    path = tmp_path / "compare.json"
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert main([*QUICK, "--json", str(path)]) == 1
+    assert json.loads(path.read_text())["measurements"]
+    assert capsys.readouterr().err == "ssnn compare: error: output cannot be written (Broken pipe)\n"
+
+
+def test_the_record_is_no_file_of_the_data(capsys, tmp_path):
+    path = tmp_path / "train-labels-idx1-ubyte"
+    path.write_bytes(b"kept")
+    assert main(["--data-dir", str(tmp_path), "--json", str(path)]) == 2
+    assert "is named twice" in capsys.readouterr().err
+    assert path.read_bytes() == b"kept"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -126,7 +148,7 @@ def test_backends_that_fail_leave_the_others_their_rows(capsys, only):
         ("--samples 0", "--samples 0: choose 1 … 2147483647"),
         ("--iterations 0", "--iterations 0: choose 1 … 2147483647"),
         ("--dtype half", "unknown dtype 'half'; choose one of float32, float64"),
-        ("--data cifar", "unknown data 'cifar'; choose one of auto, mnist, synthetic"),
+        ("--data cifar", "unknown data 'cifar'; choose one of auto, mnist, idx, synthetic"),
         ("--backend numpy", "unrecognized arguments: --backend numpy; see ssnn compare --help"),
         ("--json /nowhere/compare.json", "/nowhere/compare.json cannot be written: there is no folder /nowhere"),
     ],

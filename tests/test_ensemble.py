@@ -21,6 +21,14 @@ def test_a_stopped_model_is_compared_with_networks_of_as_many_iterations(few_dig
     assert [image.votes for image in one.images] == [image.votes for image in other.images]
 
 
+def test_a_model_without_costs_is_compared_with_networks_of_the_iterations_in_its_settings(few_digits):
+    model = trained(few_digits, iterations=20)
+    hard = hardest(model, few_digits, 3)
+    one, other = (explained(each, few_digits, hard, train_more=True) for each in (model, replace(model, costs=())))
+    assert one.curve == other.curve
+    assert [image.votes for image in one.images] == [image.votes for image in other.images]
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_progress_names_each_step_and_ends_at_1_and_is_not_reported_if_nothing_is_trained(few_digits, quick):
     reports = []

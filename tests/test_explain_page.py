@@ -17,7 +17,8 @@ from PIL import Image
 from support import import_or_skip, run_python
 
 from ssnn.errors import SsnnError
-from ssnn.explain import charts, formatting, page, page_data, thumbnails
+from ssnn.explain import charts, formatting, page, page_data, terminal, thumbnails
+from ssnn.explain.comparison import Change
 from ssnn.explain.records import Attribution
 
 
@@ -170,6 +171,36 @@ def test_a_network_too_large_for_a_page_stays_out_of_it(explanation, model, few_
     html = page.render(explanation, model, few_digits)
     assert "too large to be embedded in a page" in html
     assert "<script" not in html
+
+
+@pytest.mark.usefixtures("charts_once")
+def test_no_name_of_a_picture_does_anything_to_a_page_or_a_terminal(explanation, model, few_digits):
+    name = "b\udcff\x1b[2J\n\u202e</script><b>.png"
+    strange = replace(explanation.images[0], name=name, index=None)
+    html = page.render(replace(explanation, images=(strange,)), model, few_digits)
+    html.encode()
+    assert strange.name == "b��[2J��</script><b>.png"
+    assert f"{strange.name}: a " in Read(html).text  # as text, not as an element
+    assert f"{strange.name}: a " in terminal.image(strange, (0, 1))
+    changed = terminal.changes([Change(strange, strange)], ["one\x1b", "other\udcff"], (0, 1))
+    assert "from one� to other�\n" in changed
+    assert "as other� sees it" in changed
+    assert "one� and other� take" in terminal.changes([], ["one\x1b", "other\udcff"], (0, 1))
+
+
+def test_a_model_without_costs_has_a_page_without_their_chart(explanation, model, few_digits):
+    html = page.render(explanation, replace(model, costs=()), few_digits)
+    assert "No costs were kept with this model." in Read(html).text
+    assert "before each iteration" not in html
+
+
+def test_an_mplbackend_that_matplotlib_does_not_know_is_refused():
+    program = "from ssnn.explain import page\ntry: page.require()\nexcept ValueError as error: print(error)"
+    told = run_python(program, MPLBACKEND="nonsense")
+    assert told.startswith(
+        "the page needs matplotlib, which refuses MPLBACKEND: Key backend: 'nonsense' is not a valid"
+    )
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize("library", ["jinja2", "matplotlib"])

@@ -3,11 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from explanations import explained, trained
+from explanations import explained, hardest, trained
 
 from ssnn.data import Samples
 from ssnn.explain.analysis import Question
+from ssnn.explain.ensemble import more_data
 from ssnn.explain.findings import Reference, findings
+from ssnn.explain.records import Attribution, CurvePoint, ImageExplanation, Neighbour
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,124 @@ def test_a_blank_picture_has_no_ink_and_no_other_finding(few_digits, model):
     (image,) = explained(model, few_digits, [Question("blank", np.zeros(784, np.uint8))]).images
     assert image.label is None
     assert [finding.kind for finding in image.findings] == ["no ink"]
+
+
+ODD = 5  # the only pixel that never varies in training, and that the image below lights
+PIXELS = np.where(np.arange(784) == ODD, 200, 0).astype(np.uint8)
+NO_PARTS = np.zeros(784)
+
+
+def image(contribution=0.0, own=1.0, other=2.0, **changes):
+    """An image of a 1 that is taken for a 1, of which there is nothing to say."""
+    parts = np.where(np.arange(784) == ODD, contribution, 0.0)
+    values = {
+        "name": "an image",
+        "index": None,
+        "pixels": PIXELS,
+        "label": None,
+        "digit": 1,
+        "logit": 4.0,
+        "probability": 0.98,
+        "attribution": Attribution(parts, 0.0, NO_PARTS[:0], NO_PARTS[:0] > 0, 0.0),
+        "novelty_score": 0.5,
+        "neighbours": ((Neighbour(0, 0, other, PIXELS),), (Neighbour(1, 1, own, PIXELS),)),
+        "votes": (0, 5),
+        "findings": (),
+    }
+    return ImageExplanation(**values | changes)
+
+
+def found(explained, distance=0.0, never_varies=False, logit_sizes=(4.0, 9.0)):
+    """The findings of an image by kind; the standardised distances of the training images are 0 … 999."""
+    lit = np.arange(784) == ODD if never_varies else np.zeros(784, bool)
+    thousand = np.arange(1000.0)
+    reference = Reference((0, 1), lit, 0 * PIXELS, ~lit | lit, thousand, thousand, np.array(logit_sizes))
+    return {finding.kind: finding for finding in findings(explained, distance, 0.0, reference)}
+
+
+def below(value):
+    return np.nextafter(value, -math.inf)
+
+
+def above(value):
+    return np.nextafter(value, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("kind", "explained", "there", "options"),
+    [
+        ("balance", image(), True, {}),
+        ("never-lit pixel", image(2.0), True, {"never_varies": True}),  # half of the logit came through it
+        ("never-lit pixel", image(below(2.0)), False, {"never_varies": True}),
+        ("lit pixel", image(below(2.0)), True, {"never_varies": True}),
+        ("lit pixel", image(2.0), False, {"never_varies": True}),
+        ("lit pixel", image(2.0, logit=0.0), True, {"never_varies": True}),
+        ("close call", image(logit=1.0), False, {}),
+        ("close call", image(logit=below(1.0)), True, {}),
+        ("close call", image(logit=-1.0, digit=0), False, {}),
+        ("close call", image(logit=above(-1.0), digit=0), True, {}),
+        ("far outside", image(novelty_score=1.0), False, {}),
+        ("far outside", image(novelty_score=above(1.0)), True, {}),
+        ("far outside", image(), False, {"distance": 990.0}),  # farther than 99 % of the training images
+        ("far outside", image(), True, {"distance": above(990.0)}),
+        ("other class", image(own=1.0, other=1.0), False, {}),
+        ("other class", image(own=1.0, other=below(1.0)), True, {}),
+        ("mislabelled", image(label=0, novelty_score=1.0), True, {}),
+        ("mislabelled", image(label=0, novelty_score=above(1.0)), False, {}),
+        ("mislabelled", image(label=0, votes=(1, 4)), False, {}),
+        ("mislabelled", image(label=0, other=below(1.0)), False, {}),
+        ("mislabelled", image(label=1), False, {}),
+        ("seeds disagree", image(votes=(1, 4)), True, {}),
+        ("seeds disagree", image(votes=(0, 1)), False, {}),
+        ("seeds agree", image(label=0, votes=(0, 2)), True, {}),
+        ("seeds agree", image(label=0, votes=(0, 1)), False, {}),
+        ("seeds agree", image(label=1, votes=(0, 2)), False, {}),
+    ],
+)
+def test_a_reason_begins_where_it_is_said_to(kind, explained, there, options):
+    assert (kind in found(explained, **options)) == there
+
+
+@pytest.mark.parametrize(
+    ("index", "logit", "sizes", "closer"),
+    [
+        (0, above(0.5), [0.5, 9.0], "none of 2 test images is"),  # itself, from another product
+        (0, below(0.5), [0.5, 9.0], "none of 2 test images is"),
+        (1, above(-0.5), [below(0.5), 0.5, 0.5, 0.25, 9.0], "2 of 5 test images are"),
+        (2, 0.5, [0.25, 9.0, 0.5], "1 of 3 test images is"),
+        (None, 0.5, [below(0.5), 0.5, above(0.5)], "1 of 3 test images is"),
+    ],
+)
+def test_a_close_call_counts_the_images_that_are_closer_and_never_itself(index, logit, sizes, closer):
+    explained = image(index=index, logit=logit, digit=int(logit > 0))
+    assert f", and {closer} closer to 0." in found(explained, logit_sizes=sizes)["close call"].text
+
+
+def test_the_closest_calls_come_in_their_order(few_digits):
+    model = trained(few_digits, iterations=2)
+    images = explained(model, few_digits, hardest(model, few_digits, 5)).images
+    ranks = [
+        finding.figures["closer"] for image in images for finding in image.findings if finding.kind == "close call"
+    ]
+    assert ranks == [0, 1, 2, 3, 4]
+
+
+def curve(before, after):
+    """A learning curve with these numbers of wrong images of 1,024."""
+    return [CurvePoint(n, tuple(wrong / 1024 for wrong in counts)) for n, counts in ((100, before), (400, after))]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ((60, 60), (40, 40), "would help little."),  # a gain of 20, which is twice √(60 + 40)
+        ((60.5, 60.5), (40, 40), "would still help."),
+        ((40, 40), (60, 60), "would help little."),
+        ((40, 40), (60.5, 60.5), "something else is in the way."),
+        ((30, 90), (39, 39), "would help little."),  # a gain of 21, but the two seeds differ by 60
+        ((10, 10), (10, 10), "would help little."),
+        ((10, 10), (9.5, 9.5), "too few are wrong to tell whether more images would help."),
+    ],
+)
+def test_more_data_helps_beyond_twice_chance(before, after, verdict):
+    assert more_data(curve(before, after), 1024).endswith(verdict)

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import json
 import os
@@ -121,9 +122,60 @@ def test_strange_files_are_told_in_one_line(tmp_path, saved, capsys):
     assert capsys.readouterr().err.splitlines() == [
         f"ssnn predict: error: {vast}: images of 4294967295x4294967295 pixels, where 28x28 are known",
         f"ssnn predict: error: {nan}: cannot be read (it holds values that are not finite)",
-        f"ssnn predict: error: {pipe}: a folder, pipe or device; name a file",
-        f"ssnn predict: error: {tmp_path}: a folder, pipe or device; name a file",
+        f"ssnn predict: error: {pipe}: a folder, pipe or device, where a file is expected",
+        f"ssnn predict: error: {tmp_path}: a folder, pipe or device, where a file is expected",
     ]
+
+
+def drawn(path, few_digits):
+    Image.fromarray(few_digits.test.pixels[0].reshape(28, 28)).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("bad", ["x" * 5000, "a\0b", "", "circle", "vast.png", "/dev/zero"])
+def test_no_bad_path_ends_the_batch(bad, tmp_path, few_digits, saved, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("circle", "circle")
+    Image.new("1", (5000, 5000)).save("vast.png")
+    good = [drawn(name, few_digits) for name in ("first.png", "last.png")]
+    assert predict([*saved, good[0], bad, good[1], "--json", "answer.json"]) == 5
+    assert [p["file"] for p in json.loads((tmp_path / "answer.json").read_text())["predictions"]] == good
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[1:]] == good
+    assert max(map(len, out.splitlines())) < 100  # the bad name makes no column wider
+    (line,) = err.splitlines()
+    assert line.startswith("ssnn predict: error: ")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_are_printable_and_in_line(encoding, tmp_path, few_digits, saved):
+    names = ["plain.png", os.fsdecode(b"b\xff.png"), "\x1b[31mred\n.png", "\u202egnp.png", "é.png"]
+    files = [drawn(tmp_path / name, few_digits) for name in names]
+    process = subprocess.run(
+        [sys.executable, "-m", "ssnn", "predict", *saved, *files, "--json", tmp_path / "answer.json"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
+    head, *lines = process.stdout.decode(encoding).split("\n")[:-1]
+    assert len(lines) == len(names)
+    assert all(line.isprintable() for line in lines)
+    ends = {line.index("%") for line in lines}
+    assert ends == {head.index("probability") + len("probability") - 1}
+    content = (tmp_path / "answer.json").read_bytes().decode("ascii")
+    assert [prediction["file"] for prediction in json.loads(content)["predictions"]] == files
+
+
+def test_the_json_is_written_where_the_table_cannot_be(tmp_path, few_digits, saved):
+    file = drawn(tmp_path / "0.png", few_digits)
+    arguments = [sys.executable, "-m", "ssnn", "predict", *saved, file, "--json", tmp_path / "answer.json"]
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr == f"ssnn predict: error: output cannot be written ({os.strerror(errno.ENOSPC)})\n"
+    assert len(json.loads((tmp_path / "answer.json").read_text())["predictions"]) == 1
 
 
 def test_what_is_read_is_not_written_over(tmp_path, few_digits, saved, capsys):

@@ -1,5 +1,4 @@
 import contextlib
-import gc
 import json
 import os
 import pty
@@ -8,14 +7,13 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support import BACKENDS, open_or_skip, ssnn_command
 
-from ssnn.cli.program import command
+import ssnn
 
 main = ssnn_command("train")
 
@@ -124,6 +122,11 @@ def no_training(monkeypatch):
     monkeypatch.setattr("ssnn.cli.train.fit", None)
 
 
+@pytest.fixture
+def no_data(monkeypatch):
+    monkeypatch.setattr("ssnn.cli.train.load_data", None)
+
+
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -148,7 +151,7 @@ def no_training(monkeypatch):
         ("--threads 0", "0 threads: choose 1 … 1024"),
         ("--threads 99999999999999999999", "99999999999999999999 threads: choose 1 … 1024"),
         ("--hidden 99999999999999999999", "neurons and iterations: at most 2147483647 are possible"),
-        ("--data cifar", "unknown data 'cifar'; choose one of auto, mnist, synthetic"),
+        ("--data cifar", "unknown data 'cifar'; choose one of auto, mnist, idx, synthetic"),
         ("--digits 3 3", "digits 3, 3: two different ones of 0 … 9 are needed"),
         ("--json /nowhere/result.json", "/nowhere/result.json cannot be written: there is no folder /nowhere"),
         ("--json /", "/ is a folder; name a file"),
@@ -172,12 +175,12 @@ def test_a_backend_that_cannot_run_exits_with_3_and_one_line(capsys, monkeypatch
 
 @pytest.mark.parametrize("source", ["mnist", "auto"])
 def test_wrong_data_exits_with_5_and_one_line(capsys, tmp_path, source):
-    path = tmp_path / "train-images-idx3-ubyte"
-    path.write_bytes(b"nonsense")
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"nonsense")
     assert main(["--data", source, "--data-dir", str(tmp_path), "--quiet"]) == 5
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == f"ssnn train: error: {path}: truncated: 8 bytes, but the header alone takes 16\n"
+    assert err.startswith(f"ssnn train: error: {tmp_path}")
+    assert err.count("\n") == 1
 
 
 def test_data_that_cannot_be_had_exits_with_5_and_one_line(capsys):
@@ -231,30 +234,6 @@ def test_ctrl_c_exits_with_130_and_no_traceback(name):
     assert err == "\nssnn train: interrupted\n"
 
 
-@pytest.fixture
-def hearing():
-    """Ctrl-C is heard, even where these tests run in the background and do not hear it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("hearing")
-def test_ctrl_c_that_falls_into_the_garbage_collector_is_not_lost():
-    @command("test")
-    def collect(_):
-        def callback(*_):
-            gc.callbacks.remove(callback)
-            raise KeyboardInterrupt
-
-        gc.callbacks.append(callback)
-        gc.collect()
-        for _ in range(600):
-            time.sleep(0.1)
-
-    assert collect([]) == 130
-
-
 @pytest.mark.parametrize("redirection", [">/dev/full", "--json - >/dev/full"])
 def test_standard_output_that_cannot_be_written_is_told(redirection):
     if not Path("/dev/full").exists():
@@ -272,11 +251,87 @@ def test_an_error_keeps_its_exit_code_where_nobody_can_read_it():
 
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
-def test_closed_standard_streams_are_no_error(redirection):
-    shell = f"exec '{sys.executable}' -m ssnn.train {' '.join(QUICK)} {redirection}"
+def test_closed_standard_streams_are_no_error(redirection, tmp_path):
+    path = tmp_path / "model"
+    shell = f"exec '{sys.executable}' -m ssnn.train {' '.join(QUICK)} --save '{path}' {redirection}"
     process = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
     assert process.returncode == 0
     assert "Traceback" not in process.stderr
+    assert len(ssnn.load_model(path).costs) == 20  # nothing that was printed went into the file
+
+
+@pytest.mark.parametrize("preset", [[], ["--preset", "article"]])
+@pytest.mark.parametrize("broken", [("stdout",), ("stderr",), ("stdout", "stderr")])
+def test_what_cannot_be_printed_takes_nothing_that_is_kept(tmp_path, preset, broken):
+    """As `2>&1 | head -1` does: nobody reads any more, and the model and the record are written all the same."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    model, record = tmp_path / "model", tmp_path / "record"
+    files = ["--save", str(model), "--json", str(record), "--checkpoint-every", "10"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **dict.fromkeys(broken, writer)}
+    command = [sys.executable, "-m", "ssnn", "train", *preset, *QUICK, *files]
+    process = subprocess.run(command, **streams, text=True, check=False)
+    os.close(writer)
+    assert process.returncode == 1
+    assert len(ssnn.load_model(model).costs) == 20
+    assert json.loads(record.read_text())["schema"] == "ssnn.train/1"
+    if "stderr" not in broken:
+        assert process.stderr.endswith("\nssnn train: error: output cannot be written (Broken pipe)\n")
+        assert process.stderr.count("error") == 1
+    elif "stdout" not in broken:
+        assert ("err rate" if preset else "test:     ") in process.stdout
+
+
+def test_a_terminal_that_closes_ends_the_run_with_129_and_saves(tmp_path):
+    path, (ours, theirs) = tmp_path / "model", pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    hear = "signal.signal(signal.SIGHUP, signal.SIG_DFL); fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    run = "runpy.run_module('ssnn.train', run_name='__main__', alter_sys=True)"
+    program = f"import fcntl, runpy, signal, termios; {hear}; {run}"
+    command = [sys.executable, "-c", program, *QUICK, "--iterations", "100000000", "--save", str(path)]
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with (
+        subprocess.Popen(command, **streams, start_new_session=True) as process,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
+        os.close(theirs)
+        shown = b""
+        while b"iterations" not in shown:  # the bar, which is drawn once a signal is deferred
+            shown += os.read(ours, 1024)
+        os.close(ours)
+        assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    assert ssnn.load_model(path).costs
+
+
+@pytest.mark.parametrize("name", ["TQDM_NCOLS", "TQDM_MININTERVAL"])
+def test_a_variable_that_the_progress_bar_refuses_is_named(name):
+    command = [sys.executable, "-m", "ssnn", "train", *QUICK]
+    process = subprocess.run(command, capture_output=True, text=True, env={**os.environ, name: "many"}, check=False)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith(f"ssnn train: error: tqdm, which draws progress bars, refuses one of {name}: ")
+    assert process.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize("hidden", ["10000000", "5 100000000 5"])
+def test_a_network_that_does_not_fit_is_refused_before_the_data_are_loaded(capsys, monkeypatch, hidden):
+    monkeypatch.setattr("ssnn.system.machine.free_memory", lambda: 4 * 10**9)
+    assert main(["--hidden", *hidden.split()]) == 1
+    err = capsys.readouterr().err
+    assert re.fullmatch(
+        r"ssnn train: error: not enough memory: .* hidden neurons need \S+ GB, and 4.0 GB are free; try fewer .*\n", err
+    )
+
+
+def test_an_output_is_no_file_of_the_data(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSNN_DATA_DIR", str(tmp_path))
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(b"kept")
+    for output in ("--save", "--json", "--html"):
+        assert main([output, str(path)]) == 2
+        assert "is named twice" in capsys.readouterr().err
+    assert path.read_bytes() == b"kept"
 
 
 def test_a_terminal_gets_a_progress_bar():

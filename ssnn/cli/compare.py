@@ -9,15 +9,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ssnn import backends, data
+from ssnn import backends
 from ssnn.backends import Availability
 from ssnn.cli.arguments import add_data, load_data
 from ssnn.cli.program import Parser
+from ssnn.cli.streams import keep_going
 from ssnn.cli.tables import table
+from ssnn.data import data_files
 from ssnn.errors import UsageError
 from ssnn.settings import MAX_INT32
 from ssnn.system import machine
-from ssnn.system.files import check_writable, write_json
+from ssnn.system.files import check_outputs, check_writable, write_json
 from ssnn.timing.comparison import Comparison, ComparisonCallback, check_memory, compare, probe_backends
 from ssnn.timing.recommendation import Recommendation, break_even, recommend
 from ssnn.timing.trial import Measurement
@@ -31,11 +33,12 @@ def run(argv: Sequence[str]) -> int:
     """Parse, measure, print; the exit code is 4 where backends disagree."""
     options = _parse(argv)
     if options.json is not None:
+        check_outputs([options.json], data_files(options.data_dir))
         check_writable(options.json)
+    if options.json not in (None, "-"):
+        keep_going()
     check_memory(options.samples, max(options.hidden))
-    dataset = load_data(options, bar=sys.stderr.isatty())
-    if options.samples is not None:
-        dataset = data.with_samples(dataset, options.samples)
+    dataset = load_data(options, bar=sys.stderr.isatty(), samples=options.samples)
     available = probe_backends()
     usable = [backend.name for backend in available if backend.usable]
     with _progress_bar() as report:
@@ -83,7 +86,7 @@ def _check_sizes(name: str, values: Sequence[int]) -> None:
 @contextmanager
 def _progress_bar() -> Iterator[ComparisonCallback]:
     """A bar on a terminal."""
-    with tqdm(disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False, unit="step") as bar:
+    with tqdm(file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False, unit="step") as bar:
 
         def report(what: str, done: int, total: int) -> None:
             bar.total = total

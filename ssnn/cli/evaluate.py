@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from ssnn.cli.arguments import add_backend, add_data, add_model, load_data, open_backend
 from ssnn.cli.program import Parser
+from ssnn.cli.streams import keep_going
 from ssnn.cli.tables import table
+from ssnn.data import data_files
 from ssnn.model.metrics import Evaluation
 from ssnn.model.serialization import load_model
 from ssnn.system.files import check_outputs, check_writable, write_json
@@ -20,11 +22,13 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
     options = parser.parse_args(argv)
     if options.json is not None:
-        check_outputs([options.json], [options.model])
+        check_outputs([options.json], [options.model, *data_files(options.data_dir)])
         check_writable(options.json)
+    if options.json not in (None, "-"):
+        keep_going()
     model = load_model(options.model)
     backend = open_backend(options, "float64")
-    dataset = load_data(options, model.data.digits, bar=sys.stderr.isatty())
+    dataset = load_data(options, model.data.digits, bar=sys.stderr.isatty(), model=model)
     found = model.evaluate(dataset.test, backend)
     if options.json != "-":
         print(_text(found, dataset.name, dataset.classes))

@@ -11,7 +11,8 @@ import numpy as np
 from ssnn.cli.arguments import add_backend, add_data, load_data, open_backend
 from ssnn.cli.program import Parser
 from ssnn.cli.report import check_report, explain_wrong, write_report
-from ssnn.data import pictures
+from ssnn.cli.streams import keep_going
+from ssnn.data import data_files, pictures
 from ssnn.errors import UsageError
 from ssnn.explain import terminal
 from ssnn.explain.analysis import MAX_WRONG, Question, test_image
@@ -28,14 +29,17 @@ def run(argv: Sequence[str]) -> None:
         raise UsageError("give either --model FILE or --compare A B; see ssnn explain --help")
     if options.compare and (options.html or options.image or options.index):
         raise UsageError("--compare explains the images that changed sides: leave out --html, --image and --index")
-    check_outputs([options.html, options.json], [options.model, *(options.compare or []), *options.image])
+    read = [options.model, *(options.compare or []), *options.image, *data_files(options.data_dir)]
+    check_outputs([options.html, options.json], read)
     check_report(options.html)
     if options.json is not None:
         check_writable(options.json)
+    if {options.html, options.json} - {None, "-"}:
+        keep_going()
     results = sys.stderr if options.json == "-" else sys.stdout
     models = [load_model(path) for path in options.compare or [options.model]]
     backends = [open_backend(options, model.dtype) for model in models]
-    dataset = load_data(options, models[0].data.digits, bar=sys.stderr.isatty())
+    dataset = load_data(options, models[0].data.digits, bar=sys.stderr.isatty(), model=models[0])
     if options.compare:
         changes = changed_predictions(models, dataset, backends)
         print(terminal.changes(changes, options.compare, dataset.classes), file=results)

@@ -1,6 +1,7 @@
 """The predict command: a model and files of images in, a line per image out."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ssnn.backends import Backend
 from ssnn.cli.arguments import add_backend, add_model, open_backend
 from ssnn.cli.program import Parser
+from ssnn.cli.streams import keep_going
 from ssnn.data import idx, pictures
 from ssnn.data.dataset import SIDE
 from ssnn.errors import DataError
@@ -20,6 +22,7 @@ from ssnn.model.inference import MAX_BLOCK
 from ssnn.model.model import Model
 from ssnn.model.serialization import load_model
 from ssnn.network import logistic
+from ssnn.printable import printable
 from ssnn.system.files import atomic_write, check_outputs, check_writable
 
 
@@ -56,6 +59,8 @@ def run(argv: Sequence[str]) -> int:
     if options.json is not None:
         check_outputs([options.json], [options.model, *options.files])
         check_writable(options.json)
+    if options.json not in (None, "-"):
+        keep_going()
     model = load_model(options.model)
     backend = open_backend(options, "float64")
     show = _table(options.files) if options.json != "-" else None
@@ -94,8 +99,6 @@ def _predict_file(file: str, model: Model, backend: Backend, normalize: bool, wr
 
 def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> Iterator[Prediction]:
     """One prediction per image of a file, computed a block at a time."""
-    if Path(file).exists() and not Path(file).is_file():
-        raise DataError(f"{file}: a folder, pipe or device; name a file")
     is_idx = idx.is_idx(Path(file))
     blocks = _idx_blocks(file) if is_idx else [pictures.read(file, normalize)[None, :]]
     index = 0
@@ -125,11 +128,13 @@ def _warning(novelty: float, has_ink: bool) -> str | None:
 
 def _table(files: Sequence[str]) -> Sink:
     """Print the head of the table, and return what prints a line of it."""
-    width = max(map(len, files)) + len("[100000]")
+    widths = [len(printable(file)) for file in files if os.path.isfile(file)]  # the others have no line
+    width = max(widths, default=0) + len("[100000]")
     print(f"{'image':<{width}}  digit  probability  novelty")
 
     def show(prediction: Prediction) -> None:
-        name = prediction.file if prediction.index is None else f"{prediction.file}[{prediction.index}]"
+        index = "" if prediction.index is None else f"[{prediction.index}]"
+        name = f"{printable(prediction.file)}{index}"
         warning = f"  {prediction.warning}" if prediction.warning else ""
         figures = f"{prediction.digit:>5}  {prediction.probability:>11.4%}  {prediction.novelty:>7.2f}"
         print(f"{name:<{width}}  {figures}{warning}")

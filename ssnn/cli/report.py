@@ -14,6 +14,7 @@ from ssnn.explain.analysis import Question, explain
 from ssnn.explain.ensemble import RetrainingCallback
 from ssnn.explain.records import Explanation
 from ssnn.model.model import Model
+from ssnn.printable import printable
 from ssnn.system.files import check_writable, write_text
 
 
@@ -46,7 +47,7 @@ def explain_wrong(
 def write_report(path: str, explanation: Explanation, model: Model, dataset: Dataset) -> None:
     """Write the page, and print where it is."""
     write_text(path, page.render(explanation, model, dataset))
-    print(f"report written to {path}", file=sys.stderr)
+    print(f"report written to {printable(path)}", file=sys.stderr)
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def _progress() -> Iterator[RetrainingCallback]:
 
         yield print_line
         return
-    with tqdm(total=1.0, leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
+    with tqdm(file=sys.stderr, total=1.0, leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
 
         def advance(step: str, share: float) -> None:
             bar.set_description(f"training other networks: {step}", refresh=False)

@@ -2,30 +2,32 @@
 
 import argparse
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
-from typing import TextIO
 
 from tqdm import tqdm
 
 from ssnn import article
 from ssnn.backends import Backend
 from ssnn.cli.arguments import add_backend, add_data, load_data, open_backend
-from ssnn.cli.program import SIGNALLED, Parser
+from ssnn.cli.program import Parser
 from ssnn.cli.report import check_report, explain_wrong, write_report
-from ssnn.data import Dataset
+from ssnn.cli.streams import keep_going
+from ssnn.data import Dataset, data_files
+from ssnn.data.dataset import SIDE
 from ssnn.errors import SsnnError, UsageError
 from ssnn.model.metrics import Evaluation
 from ssnn.model.model import Model, TrainedModel
 from ssnn.model.record import DataSummary, Run
 from ssnn.model.serialization import load_model, save_model
+from ssnn.printable import printable
 from ssnn.settings import Settings
 from ssnn.system.files import check_outputs, check_writable, write_json
-from ssnn.system.signals import defer_first_signal
+from ssnn.system.signals import SIGNALLED, defer_first_signal
 from ssnn.training.callbacks import CheckpointCallback, ProgressCallback
+from ssnn.training.memory import check_memory
 from ssnn.training.progress import Progress
 from ssnn.training.trainer import fit
 
@@ -36,34 +38,38 @@ def run(argv: Sequence[str]) -> int:
     """Parse, train, save, print; the exit code names the signal of a run that was stopped and saved."""
     options, resume = _parse(argv)
     _check_outputs(options)
+    if {options.save, options.json, options.html} - {None, "-"}:
+        keep_going()
     settings = _settings(options)
-    backend = open_backend(options, "float32")
-    dataset = load_data(options, tuple(options.digits), bar=_draws_bar(options))
-    results = sys.stderr if options.json == "-" else sys.stdout
-    _print_start(options, settings, dataset, backend, results)
-    with _stopping(options.save) as signal_number:
-        with _progress(settings, resume, options, results) as report:
-            model = fit(
-                dataset,
-                backend,
-                settings,
-                resume=resume,
-                report=report,
-                checkpoint=_checkpoint(options.save) if options.checkpoint_every is not None else None,
-                checkpoint_every=options.checkpoint_every,
-                stopping=lambda costs: signal_number() is not None,
-            )
-        try:
-            if options.save is not None:
-                save_model(model, options.save)
-        finally:  # print results even if saving fails
-            _print_results(options, model, results)
+    with redirect_stdout(sys.stderr) if options.json == "-" else nullcontext():  # there the JSON object stands alone
+        backend = open_backend(options, "float32")
+        check_memory(backend, settings.hidden, SIDE**2)
+        dataset = load_data(options, tuple(options.digits), bar=_draws_bar(options), model=resume)
+        _print_start(options, settings, dataset, backend)
+        with _stopping(options.save) as signal_number:
+            with _progress(settings, resume, options) as report:
+                model = fit(
+                    dataset,
+                    backend,
+                    settings,
+                    resume=resume,
+                    report=report,
+                    checkpoint=_checkpoint(options.save) if options.checkpoint_every is not None else None,
+                    checkpoint_every=options.checkpoint_every,
+                    stopping=lambda costs: signal_number() is not None,
+                )
+            try:
+                if options.save is not None:
+                    save_model(model, options.save)
+            finally:  # print results even if saving fails
+                _print_results(options, model)
     if options.json is not None:
         write_json(options.json, model.to_json())
-    if len(model.costs) < settings.iterations:
+    number = signal_number()
+    if number is not None and len(model.costs) < settings.iterations:
         done = f"stopped after {len(model.costs)} of {settings.iterations} iterations and saved"
-        print(f"ssnn train: {done}; to go on: {_continuation(argv, options.save)}", file=sys.stderr)
-        return SIGNALLED + (signal_number() or signal.SIGINT)
+        print(f"ssnn train: {done}; to go on: {printable(_continuation(argv, options.save))}", file=sys.stderr)
+        return SIGNALLED + number
     if options.html is not None:
         write_report(options.html, explain_wrong(model, dataset, backend), model, dataset)
     return 0
@@ -90,7 +96,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse what could not be written in the end, before anything is computed."""
-    check_outputs([options.json, options.save, options.html])
+    check_outputs([options.json, options.save, options.html], data_files(options.data_dir))
     check_outputs([options.json, options.html], [options.resume])
     if options.save == "-":
         raise UsageError("a model goes to a file, not to standard output")
@@ -106,7 +112,7 @@ def _defaults(resume: Model | None, preset: str | None) -> dict[str, object]:
     """Defaults of arguments: the preset's, else those of the model to be continued."""
     defaults: dict[str, object] = {}
     if resume is not None:
-        of_model = {"dtype": resume.dtype, "digits": resume.data.digits, "data": resume.data.name}
+        of_model = {"dtype": resume.dtype, "digits": resume.data.digits}
         defaults |= asdict(resume.settings) | of_model | {"hidden": resume.settings.hidden or (0,)}
     if preset == "article":
         defaults |= {"dtype": article.DTYPE, **asdict(article.SETTINGS)}
@@ -114,10 +120,10 @@ def _defaults(resume: Model | None, preset: str | None) -> dict[str, object]:
 
 
 def _stopping(path: str | None) -> AbstractContextManager[Callable[[], int | None]]:
-    """Where there is a file to save to, the first Ctrl-C or SIGTERM lets the progress step end."""
+    """Where there is a file to save to, the first signal lets the loop come back, as it does about once a second."""
     if path is None:
         return nullcontext(lambda: None)
-    return defer_first_signal(f"stopping after this progress step, once {path} is saved; another signal stops at once")
+    return defer_first_signal(f"stopping, once {printable(path)} is saved; another signal stops at once")
 
 
 def _checkpoint(path: str) -> CheckpointCallback:
@@ -199,40 +205,36 @@ def _draws_bar(options: argparse.Namespace) -> bool:
     return sys.stderr.isatty() and not options.quiet
 
 
-def _print_start(
-    options: argparse.Namespace, settings: Settings, dataset: Dataset, backend: Backend, results: TextIO
-) -> None:
+def _print_start(options: argparse.Namespace, settings: Settings, dataset: Dataset, backend: Backend) -> None:
     """What is trained on what, and the article's heading."""
     if not options.quiet:
         where, (zero, one) = backend.describe(), dataset.classes
         threads = f", {where.threads} threads" if where.threads else ""
         images = f"{len(dataset.train):,} training and {len(dataset.test):,} test images"
-        print(
-            f"{where.library} {where.version} on {where.device}{threads}, {where.dtype}, precision {where.precision}\n"
-            f"{dataset.name} digits {zero} and {one}: {images}",
-            file=sys.stderr,
-        )
+        library = f"{where.library} {where.version} on {where.device}{threads}"
+        print(printable(f"{library}, {where.dtype}, precision {where.precision}"), file=sys.stderr)
+        print(f"{dataset.name} digits {zero} and {one}: {images}", file=sys.stderr)
     if options.preset == "article":
-        print(article.heading(settings), file=results, flush=True)
+        print(article.heading(settings), flush=True)
 
 
-def _print_results(options: argparse.Namespace, model: TrainedModel, results: TextIO) -> None:
+def _print_results(options: argparse.Namespace, model: TrainedModel) -> None:
     """The scores, in the article's wording with its preset, and the times."""
     if options.preset != "article":
-        print(_scores(model.data, model.run), _times(model.run), sep="\n", file=results)
+        print(_scores(model.data, model.run), _times(model.run), sep="\n")
         return
-    print(article.verdict(model.run.test), file=results)
+    print(article.verdict(model.run.test))
     if not options.quiet:
         print(_times(model.run), file=sys.stderr)
 
 
 @contextmanager
 def _progress(
-    settings: Settings, resume: Model | None, options: argparse.Namespace, results: TextIO
+    settings: Settings, resume: Model | None, options: argparse.Namespace
 ) -> Iterator[ProgressCallback | None]:
     """The article's lines, a progress bar on a terminal, plain lines where there is none, nothing when quiet."""
     if options.preset == "article":
-        yield lambda progress: print(article.progress_line(progress), file=results, flush=True)
+        yield lambda progress: print(article.progress_line(progress), flush=True)
     elif options.quiet:
         yield None
     elif not _draws_bar(options):
@@ -242,7 +244,9 @@ def _progress(
     else:
         layout = "{l_bar}{bar}| {n_fmt}/{total_fmt} iterations{postfix}"
         done = len(resume.costs) if resume else 0
-        with tqdm(total=settings.iterations, initial=done, bar_format=layout, dynamic_ncols=True) as drawn:
+        with tqdm(
+            file=sys.stderr, total=settings.iterations, initial=done, bar_format=layout, dynamic_ncols=True
+        ) as drawn:
 
             def advance(progress: Progress) -> None:
                 drawn.set_postfix_str(_cost_and_speed(progress), refresh=False)

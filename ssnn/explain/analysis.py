@@ -127,7 +127,7 @@ def explain(
         kept=np.isin(np.arange(model.pixels), model.standardization.features),
         distances=np.sort(train.distance),
         novelty_scores=np.sort(train.novelty_score),
-        logit_sizes=np.sort(np.abs(test.logit)),
+        logit_sizes=np.abs(test.logit),
     )
     usual = backend.to_device((reference.never_varies, reference.usual))
     computed: _ImageRows = in_blocks(backend, _image_rows, rows, arrays, varying, usual)

@@ -158,8 +158,9 @@ def _train(
     backend: Backend,
     report: Callable[[float], object],
 ) -> Ensemble:
-    """Train one network per seed with the settings of the model, for as many iterations as the model has done."""
-    settings, iterations = model.settings, len(model.costs)
+    """Train one network per seed with the settings of the model, for as many iterations as it has done."""
+    settings = model.settings
+    iterations = len(model.costs) or settings.iterations  # a file may hold no costs
     sizes = (samples.pixels.shape[1], *settings.hidden, 1)
     starts = [initial_network(sizes, seed, standardization.features) for seed in seeds]
     stack: Network = tree_map(lambda *parameters: np.stack(parameters), *starts)

@@ -34,7 +34,7 @@ class Reference:
     novelty_scores : float64 array (m,)
         Of each training image, sorted.
     logit_sizes : float64 array (m_test,)
-        The absolute logit of each test image, sorted.
+        The absolute logit of each test image, in their order.
     """
 
     digits: tuple[int, int]
@@ -181,11 +181,14 @@ def _all_or_share(share: float) -> str:
 
 
 def _close_call(image: ImageExplanation, reference: Reference) -> Finding | None:
-    """A logit near 0, compared with those of the test images."""
+    """A logit near 0, compared with those of the other test images."""
     if abs(image.logit) >= MAX_CLOSE_LOGIT:
         return None
-    rank = int(np.searchsorted(reference.logit_sizes, abs(image.logit)))
-    closer = f"{rank or 'none'} of {len(reference.logit_sizes):,} test images {'are' if rank > 1 else 'is'} closer to 0"
+    sizes = reference.logit_sizes
+    # Its own logit is among those of the test images, from another product, and may differ in the last bit.
+    own = abs(image.logit) if image.index is None else sizes[image.index]
+    rank = int(np.sum(sizes < own))
+    closer = f"{rank or 'none'} of {len(sizes):,} test images {'are' if rank > 1 else 'is'} closer to 0"
     text = f"It is a close call: its logit is {signed(image.logit)}, and {closer}."
     return Finding("close call", text, {"logit": image.logit, "closer": rank})
 

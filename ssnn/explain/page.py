@@ -10,7 +10,7 @@ import numpy as np
 
 from ssnn.data import Dataset
 from ssnn.data.dataset import SIDE
-from ssnn.errors import SsnnError
+from ssnn.errors import SsnnError, UsageError
 from ssnn.explain import alt_text, charts, formatting, page_data, provenance, thumbnails
 from ssnn.explain.records import Attribution, Explanation, ImageExplanation
 from ssnn.model import metrics
@@ -96,6 +96,8 @@ def require() -> None:
     ------
     SsnnError
         If jinja2 or matplotlib is not installed.
+    UsageError
+        If matplotlib does not know the backend that MPLBACKEND names, although no page needs one.
     """
     for library in ("jinja2", "matplotlib"):
         try:
@@ -103,6 +105,8 @@ def require() -> None:
         except ImportError:
             remedy = "python -m pip install 'ssnn[report]'"
             raise SsnnError(f"the page needs {library}, which is not installed; what would help: {remedy}") from None
+        except ValueError as error:  # matplotlib reads its environment when it is imported
+            raise UsageError(f"the page needs {library}, which refuses MPLBACKEND: {error}") from None
 
 
 def _environment() -> "Environment":
@@ -149,10 +153,9 @@ def bars(attribution: Attribution) -> list[Bar]:
 def _charts(explanation: Explanation, model: Model) -> dict[str, Chart]:
     """Every chart for which there is something to draw."""
     train, test = explanation.train_logits.margins, explanation.test_logits.margins
-    drawn = {
-        "cost": Chart(charts.cost(model.costs), alt_text.cost(model.costs)),
-        "margins": Chart(charts.margins(train, test), alt_text.margins(train, test)),
-    }
+    drawn = {"margins": Chart(charts.margins(train, test), alt_text.margins(train, test))}
+    if model.costs:
+        drawn["cost"] = Chart(charts.cost(model.costs), alt_text.cost(model.costs))
     if bins := [b for b in explanation.calibration if b.count]:
         digit = model.data.digits[1]
         drawn["calibration"] = Chart(charts.calibration(bins, digit), alt_text.calibration(bins, digit))

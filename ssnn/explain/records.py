@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssnn.printable import printable
+
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
 
@@ -84,7 +86,7 @@ class ImageExplanation:
     Attributes
     ----------
     name : str
-        "test image 2031", or the name of a file.
+        "test image 2031", or the name of a file, made printable: it is shown in terminal, page and JSON.
     index : int, optional
         Among the test images.
     pixels : uint8 array (784,)
@@ -118,6 +120,9 @@ class ImageExplanation:
     neighbours: tuple[tuple[Neighbour, ...], tuple[Neighbour, ...]] = field(repr=False)
     votes: tuple[int, int]
     findings: tuple[Finding, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from ssnn.data.dataset import SIDE
 from ssnn.explain.comparison import Change
 from ssnn.explain.formatting import a, confidence, counted, signed
 from ssnn.explain.records import Explanation, ImageExplanation, Pixels, Values
+from ssnn.printable import printable
 
 MIN_INK = 64  # grey value from which on half a block is drawn
 BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
@@ -102,12 +103,13 @@ def _attribution(explained: ImageExplanation) -> str:
 
 def changes(changed: Sequence[Change], names: Sequence[str], digits: tuple[int, int]) -> str:
     """The images that two models predict differently, each as explained by the model that is wrong."""
+    first, second = map(printable, names)
     if not changed:
-        return f"{names[0]} and {names[1]} take every test image for the same digit"
-    parts = [f"{counted(len(changed), 'test image')} changed sides from {names[0]} to {names[1]}\n"]
+        return f"{first} and {second} take every test image for the same digit"
+    parts = [f"{counted(len(changed), 'test image')} changed sides from {first} to {second}\n"]
     for change in changed:
         is_mended = change.after.digit == change.after.label
-        shown, name = (change.before, names[0]) if is_mended else (change.after, names[1])
+        shown, name = (change.before, first) if is_mended else (change.after, second)
         logits = f"logit {signed(change.before.logit)} before, {signed(change.after.logit)} after"
         parts.append(f"{'now right' if is_mended else 'now wrong'}, {logits}; as {name} sees it:")
         parts.append(image(shown, digits))
