@@ -4,6 +4,7 @@ import base64
 import math
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,13 @@ from explanations import example, example_page, explained, trained
 from support import import_or_skip, skip
 
 from ssnn.data import pictures
+from ssnn.explain import page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PROGRAMS = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome", "chrome"),
+    "firefox": ("firefox", "firefox-esr"),
+}
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 # The opacity of each pixel of the canvas, in base64: as a list of numbers it would take seconds to hand over.
 OPACITIES = """() => {
@@ -52,16 +58,42 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
+def program(name):
+    """The program of a browser: what the variable of its name in capitals says, or the first that is installed."""
+    return os.environ.get(name.upper()) or next(filter(None, map(shutil.which, PROGRAMS[name])), None)
+
+
+def launch_chromium(playwright):
+    found = program("chromium")
+    if found is None:
+        names = ", ".join(PROGRAMS["chromium"])
+        skip("chromium", f"there is no Chromium: neither the variable CHROMIUM nor a program {names}")
+    return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])  # for containers' root
+
+
+def launch_firefox(playwright):
+    """Launch Playwright's own Firefox, or else an installed one, which speaks WebDriver BiDi alone."""
+    reason = ""
+    for options in ({}, {"executable_path": program("firefox"), "channel": "moz-firefox"}):
+        browser = None
+        try:
+            browser = playwright.firefox.launch(**options)
+            browser.new_context().close()  # not every Playwright knows the commands of every Firefox
+            return browser
+        except Exception as error:  # Playwright's, which is imported only where it is installed
+            reason = str(error).partition("\n")[0]
+            if browser is not None:
+                browser.close()
+    return skip("firefox", f"there is no Firefox that Playwright can drive: {reason}")
+
+
+@pytest.fixture(scope="module", params=[launch_chromium, launch_firefox], ids=PROGRAMS)
+def browser(request):
     import_or_skip("jinja2")
     import_or_skip("matplotlib")
     playwright = import_or_skip("playwright.sync_api")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        skip("chromium", f"there is no Chromium: neither the variable CHROMIUM nor a program {', '.join(NAMES)}")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])  # for containers' root
+        browser = request.param(started)
         yield browser
         browser.close()
 
@@ -71,9 +103,9 @@ def show(browser, tmp_path):
     """A function that opens the report of a model; any error or request of the page fails the test."""
     complaints, contexts = [], []
 
-    def show(model, dataset, **options):
+    def show(model, dataset, html=None, **options):
         path = tmp_path / "report.html"
-        path.write_text(example_page(model, dataset), encoding="utf-8")
+        path.write_text(html or example_page(model, dataset), encoding="utf-8")
         contexts.append(browser.new_context(**options))
         opened = contexts[-1].new_page()
         opened.on("console", lambda message: complaints.append(message.text))
@@ -98,7 +130,14 @@ def model(few_digits):
 def draw(opened, stroke):
     """Clear the canvas and draw through these points with the mouse; both their axes go from 0 to 1."""
     opened.click("#try-clear")
-    box = opened.locator("#try-canvas").bounding_box()
+    draw_over(opened, stroke)
+
+
+def draw_over(opened, stroke):
+    """Draw on whatever the canvas shows."""
+    canvas = opened.locator("#try-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
     opened.mouse.move(*points[0])
     opened.mouse.down()
@@ -175,6 +214,7 @@ def test_the_network_in_the_page_computes_what_python_computes(hidden, dtype, sh
 
 def test_images_can_be_tried_by_keyboard_alone(show, model, few_digits):
     opened = show(model, few_digits)
+    opened.click("#try-clear")
     opened.focus("#try-choice")
     opened.keyboard.press("ArrowDown")
     image = example(model, few_digits).images[0]
@@ -194,3 +234,44 @@ def test_it_can_be_read_in_both_schemes_and_on_a_narrow_phone(scheme, show, mode
     assert opened.evaluate("document.documentElement.scrollWidth") <= 320
     worst, text = opened.evaluate(CONTRAST)
     assert worst >= 4.5, text
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_the_first_screen_shows_a_wrong_image_and_its_contributions(viewport, show, model, few_digits):
+    opened = show(model, few_digits, viewport=viewport)
+    for shown in (".verdict", ".hero .ink", ".hero .diverging"):
+        assert is_within(opened.locator(shown).bounding_box(), viewport), shown
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_without_wrong_images_the_first_screen_shows_an_answer_to_an_example(viewport, show, model, few_digits):
+    html = page.render(replace(example(model, few_digits), images=()), model, few_digits)
+    opened = show(model, few_digits, html, viewport=viewport)
+    example_image = few_digits.test.pixels[few_digits.test.labels == 1][:1]
+    assert opened.evaluate("Array.from(ssnn.image())") == example_image[0].tolist()
+    assert opened.text_content("#try-digit") == str(model.predict(example_image)[0])
+    assert is_within(opened.locator("#try-prediction").bounding_box(), viewport)
+    assert opened.locator("#try-canvas").bounding_box()["y"] < viewport["height"]
+
+
+def is_within(box, viewport):
+    return box["y"] >= 0 and box["y"] + box["height"] <= viewport["height"] and box["height"] > 0
+
+
+def test_a_stroke_replaces_the_image_that_was_chosen(show, model, few_digits):
+    opened = show(model, few_digits)
+    opened.select_option("#try-choice", index=1)
+    draw_over(opened, line((0.1, 0.1), (0.2, 0.1)))
+    assert opened.input_value("#try-choice") == ""
+    drawn = np.frombuffer(base64.b64decode(opened.evaluate(OPACITIES)), np.uint8)
+    side = math.isqrt(len(drawn))
+    assert drawn.any()
+    assert not drawn.reshape(side, side)[side // 4 :].any()
+
+
+def test_a_card_fits_a_screen_and_a_half(show, article, mnist_digits):
+    explanation = explained(article, mnist_digits, [1749, 2031])
+    opened = show(article, mnist_digits, page.render(explanation, article, mnist_digits), viewport=WIDE)
+    heights = [card.bounding_box()["height"] for card in opened.locator("article.card").all()]
+    assert len(heights) == 2
+    assert max(heights) < 1000

@@ -12,14 +12,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from explanations import example, trained
+from explanations import example, explained, trained
 from PIL import Image
 from support import import_or_skip, run_python
 
+from ssnn.__main__ import main
 from ssnn.errors import SsnnError
 from ssnn.explain import charts, formatting, page, page_data, terminal, thumbnails
 from ssnn.explain.comparison import Change
-from ssnn.explain.records import Attribution
+from ssnn.explain.records import Attribution, Finding
 
 
 class Read(HTMLParser):
@@ -210,6 +211,16 @@ def test_a_missing_library_is_named_with_what_brings_it(library, explanation, mo
         page.render(explanation, model, few_digits)
 
 
+@pytest.mark.parametrize("library", ["jinja2", "matplotlib"])
+@pytest.mark.parametrize("command", [["train"], ["explain", "--model", "missing"]])
+def test_a_command_misses_a_library_before_it_reads_anything(command, library, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, library, None)
+    arguments = [*command, "--data-dir", str(tmp_path / "missing"), "--html", str(tmp_path / "page.html")]
+    assert main(arguments) == 1
+    assert f"the page needs {library}, which is not installed" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_jinja2_and_matplotlib_are_imported_only_to_render():
     program = "import sys, ssnn.explain.page; print({'jinja2', 'matplotlib'} & set(sys.modules))"
     assert run_python(program) == "set()"
@@ -273,6 +284,49 @@ def test_of_many_neurons_the_strongest_are_shown_and_the_others_added_up():
     assert max(row.width for row in rows) == 100
 
 
+@pytest.mark.usefixtures("charts_once")
+def test_the_never_lit_pixel_of_1749_is_ringed_and_its_colour_saturates(article, mnist_digits):
+    explanation = explained(article, mnist_digits, [1749])
+    image = explanation.images[0]
+    column, row = 21, 2
+    assert mnist_digits.train.pixels[:, 28 * row + column].max() == 0
+    assert page.rings(image) == [page.Ring(row, column, image.attribution.pixels[28 * row + column])]
+    read = Read(page.render(explanation, article, mnist_digits))
+    circles = {(circle["cx"], circle["cy"]) for circle in read.all("circle")}
+    assert circles == {("21.5", "2.5")}
+    assert "Ringed: a pixel that no training image ever lit." in plain(read.text)
+    assert re.search(r"saturates at ±0\.24: the ringed pixel’s \+271,401,355 lies beyond", plain(read.text))
+
+
+def test_the_strongest_of_many_unusual_pixels_are_ringed_and_one_that_is_left_out_has_no_value(explanation):
+    image = explanation.images[0]
+    strongest = np.argsort(-np.abs(image.attribution.pixels))[:5].tolist()
+    lit = Finding("lit pixel", "", {"pixels": sorted(strongest)})
+    found = page.rings(replace(image, findings=(lit,)))
+    assert [28 * ring.row + ring.column for ring in found] == strongest[: page.MAX_RINGS]
+    left_out = Finding("left out pixel", "", {"pixels": [30]})
+    assert page.rings(replace(image, findings=(left_out,))) == [page.Ring(1, 2, None)]
+
+
+@pytest.mark.parametrize("count", [page.MIN_SHEET - 1, page.MIN_SHEET, 7])
+@pytest.mark.usefixtures("charts_once")
+def test_a_contact_sheet_leads_to_the_cards_of_many_wrong_images(count, model, few_digits):
+    explanation = explained(model, few_digits, range(count + 1))
+    right, *others = explanation.images
+    wrong = [replace(image, label=1 - image.digit) for image in others]
+    html = page.render(replace(explanation, images=(right, *wrong)), model, few_digits)
+    sheet = re.search('<ul class="sheet".*?</ul>', html, re.DOTALL)
+    if count < page.MIN_SHEET:
+        assert sheet is None
+        return
+    cards = {f"#image-{number}": page.heading(image) for number, image in enumerate(wrong, start=2)}
+    read = Read(sheet[0])
+    links, names = read.values("href"), read.values("alt")
+    assert [cards[link] for link in links] == names
+    margins = {page.heading(image): -abs(image.logit) for image in wrong}
+    assert names == sorted(margins, key=margins.__getitem__)
+
+
 def test_charts_have_the_colours_of_the_page_and_no_others(explanation, model):
     svg = charts.margins(explanation.train_logits.margins, explanation.test_logits.margins)
     assert set(re.findall(r"(?:fill|stroke): ([^;\"]+)", svg)) <= {"none", *charts.PAGE.values()}
@@ -292,6 +346,11 @@ def test_one_image_far_out_does_not_squeeze_the_others():
         (formatting.signed(-3.456), "−3.46"),
         (formatting.signed(0.001), "0.00"),
         (formatting.signed(271401342.0), "+271,401,342"),
+        (formatting.magnitude(0.0), "0.00"),
+        (formatting.magnitude(0.0059), "0.0059"),
+        (formatting.magnitude(0.243), "0.24"),
+        (formatting.magnitude(150.0), "150.00"),
+        (formatting.magnitude(2715.4), "2,715"),
         (formatting.rate(0.0), "0.0 %"),
         (formatting.rate(1 / 2115), "0.047 %"),
         (formatting.rate(0.5), "50.0 %"),

@@ -12,6 +12,11 @@ def signed(value: float) -> str:
     return text[1:] if text[1:] == "0.00" else text
 
 
+def magnitude(value: float) -> str:
+    """A number that is not negative with two decimals, or two significant digits where that is more."""
+    return f"{value:.2g}" if 0 < value < 0.1 else signed(value).lstrip("+")
+
+
 def rate(share: float) -> str:
     """A share, 0 … 1, in percent with two significant digits."""
     digits = 1 if share <= 0 else min(4, max(1, 1 - math.floor(math.log10(100 * share))))

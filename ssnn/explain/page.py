@@ -23,6 +23,8 @@ SCRIPTS = ("network.js", "form.js", "try.js")
 MAX_BARS = 12  # neurons whose contributions to a logit are shown one by one
 MAX_NEURONS = 100  # whose weights are shown
 CHOICES_PER_CLASS = 6  # test images that can be tried
+MAX_RINGS = 3  # pixels of an image that are ringed
+MIN_SHEET = 4  # wrong images from which there is a contact sheet
 
 
 class Chart(NamedTuple):
@@ -39,6 +41,14 @@ class Bar(NamedTuple):
     on: bool
     value: float
     width: float
+
+
+class Ring(NamedTuple):
+    """A pixel that no training image lit, and its contribution to the logit; None where the network leaves it out."""
+
+    row: int
+    column: int
+    value: float | None
 
 
 def render(explanation: Explanation, model: Model, dataset: Dataset) -> str:
@@ -65,6 +75,9 @@ def render(explanation: Explanation, model: Model, dataset: Dataset) -> str:
     require()
     environment = _environment()
     script = "\n".join(map(_text, SCRIPTS))
+    numbered = enumerate(explanation.images, start=1)
+    wrong = [(number, image) for number, image in numbered if image.label not in (None, image.digit)]
+    most_wrong_first = sorted(wrong, key=lambda pair: -abs(pair[1].logit))
     html: str = environment.get_template("report.html.j2").render(
         explanation=explanation,
         model=model,
@@ -80,7 +93,7 @@ def render(explanation: Explanation, model: Model, dataset: Dataset) -> str:
             "Environment": provenance.environment(model),
         },
         embedded=page_data.network(model) | {"maxBars": MAX_BARS} if page_data.fits(model) else None,
-        wrong_shown=sum(image.label not in (None, image.digit) for image in explanation.images),
+        most_wrong_first=most_wrong_first,
         choices=_choices(explanation, model, dataset),
         style=_text("report.css"),
         script=script,
@@ -121,7 +134,7 @@ def _environment() -> "Environment":
     )
     for function in TEMPLATE_FUNCTIONS:
         environment.globals[function.__name__] = function
-    environment.globals |= {"max_neurons": MAX_NEURONS, "size": SIDE}
+    environment.globals |= {"max_neurons": MAX_NEURONS, "min_sheet": MIN_SHEET, "size": SIDE}
     return environment
 
 
@@ -134,6 +147,17 @@ def heading(image: ImageExplanation) -> str:
     name = image.name if image.index is None else image.name.capitalize()
     known = "" if image.label is None else f"{formatting.a(image.label)}, "
     return f"{name}: {known}taken for {formatting.a(image.digit)}"
+
+
+def rings(image: ImageExplanation) -> list[Ring]:
+    """The pixels that its findings name, those that no training image lit; the strongest first, at most `MAX_RINGS`."""
+    parts = image.attribution.pixels
+    found = [
+        Ring(pixel // SIDE, pixel % SIDE, None if finding.kind == "left out pixel" else float(parts[pixel]))
+        for finding in image.findings
+        for pixel in finding.figures.get("pixels", ())
+    ]
+    return sorted(found, key=lambda ring: -abs(ring.value or 0))[:MAX_RINGS]
 
 
 def bars(attribution: Attribution) -> list[Bar]:
@@ -176,10 +200,12 @@ def _choices(explanation: Explanation, model: Model, dataset: Dataset) -> dict[s
 TEMPLATE_FUNCTIONS = (
     bars,
     heading,
+    rings,
     formatting.a,
     formatting.confidence,
     formatting.counted,
     alt_text.extremes,
+    formatting.magnitude,
     formatting.rate,
     formatting.signed,
     thumbnails.diverging,

@@ -77,8 +77,8 @@ function showPixels(pixels) {
   const scale = sizes[Math.floor(page.fullColourQuantile * (sizes.length - 1))] || 1;
   const opacity = (value) => Math.round(255 * Math.min(1, Math.abs(value) / scale));
   paint(element("pixels"), (i) => [...COLOURS[pixels[i] > 0 ? 1 : 0], opacity(pixels[i])]);
-  element("low").textContent = `≤ ${signed(-scale)}`;
-  element("high").textContent = `≥ ${signed(scale)}`;
+  element("low").textContent = `≤ −${magnitude(scale)}`;
+  element("high").textContent = `≥ +${magnitude(scale)}`;
   const edges = [];
   const bright = (x, y) => x >= 0 && y >= 0 && x < size && y < size && image[y * size + x] > page.outlineThreshold;
   for (let y = 0; y <= size; y++) {
@@ -133,6 +133,11 @@ function signed(value) {
   return text === "0.00" ? text : (value < 0 ? "−" : "+") + text;
 }
 
+/** A number that is not negative with two decimals, or two significant digits where that is more. */
+function magnitude(value) {
+  return 0 < value && value < 0.1 ? value.toPrecision(2) : signed(value).replace("+", "");
+}
+
 /** The probability of the predicted digit in percent, and never 100 %. */
 function confidence(logit) {
   const other = 1 / (1 + Math.exp(Math.abs(logit)));
@@ -171,7 +176,7 @@ canvas.addEventListener("pointerdown", (event) => {
   event.preventDefault();
   canvas.setPointerCapture(event.pointerId);
   Object.assign(pen, { lineWidth: STROKE_WIDTH, lineCap: "round", lineJoin: "round" });
-  element("choice").value = "";
+  if (element("choice").value !== "") clear(); // a drawing does not begin on an image
   last = place(event);
   draw(event);
 });
@@ -194,14 +199,18 @@ function clear() {
 
 element("clear").addEventListener("click", clear);
 
-element("choice").addEventListener("change", ({ target }) => {
-  if (target.value === "") return clear();
+/** Show the image that is chosen in the list. */
+function choose(settled) {
+  const { value } = element("choice");
+  if (value === "") return clear();
   // It is normalized already.
-  image = Uint8Array.from(atob(target.value), (character) => character.charCodeAt(0));
+  image = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
   paint(canvas, inkOf(image));
-  show(true);
-});
+  show(settled);
+}
+
+element("choice").addEventListener("change", () => choose(true));
 
 element("area").hidden = false;
-show(false);
+choose(false); // the page opens with an example
 window.ssnn = { network, image: () => image }; // for the console and the tests
