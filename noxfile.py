@@ -32,7 +32,7 @@ PACKAGES = {
     if HAS_GPU
     else ["-e", ".[sklearn,test]", "cupy-cuda12x", "scipy-openblas32"],
 }
-EXTRAS = ("estimator", "explain_browser", "explain_page", "front_door", "metrics", "onnx_export")
+EXTRAS = ("estimator", "explain_browser", "explain_page", "front_door", "metrics", "notebook", "onnx_export")
 NO_OTHER_LIBRARY = "not (cupy or jax or strict or torch)"
 
 
@@ -88,14 +88,14 @@ def tests_extras(session: nox.Session) -> None:
 
     Those in a browser need a Chromium on the machine; those of CuPy and of PyTorch run in sessions of their own.
     """
-    install(session, "-e", ".[browser,jax,onnx,report,sklearn,strict,test,types]", "onnxruntime", "pandas")
+    install(session, "-e", ".[browser,docs,jax,onnx,report,sklearn,strict,test,types]", "onnxruntime", "pandas")
     session.run(
         "pytest",
         "-m",
         "not (cupy or torch)" + SLOW,
         *(f"tests/test_{part}.py" for part in EXTRAS),
         *session.posargs,
-        env=requiring(session, "jinja2,matplotlib,mypy,onnx,onnxruntime,pandas,playwright,sklearn"),
+        env=requiring(session, "ipykernel,jinja2,matplotlib,mypy,nbclient,nbformat,onnx,onnxruntime,pandas,playwright,sklearn"),
     )
 
 

@@ -1,14 +1,35 @@
-"""ssnn: the shallow neural network that everybody writes once to learn, on every array library, from one source.
+"""The shallow neural network that everybody writes once to learn, on every array library, from one source.
 
     >>> import ssnn
     >>> digits = ssnn.load_data()
-    >>> model = ssnn.fit(digits, backend="jax", settings=ssnn.Settings(hidden=(30,)))
-    >>> model.evaluate(digits.test).error_rate
-    >>> model.predict(digits.test.pixels[:5])
-    >>> ssnn.save_model(model, "model.safetensors")
-    >>> ssnn.load_model("model.safetensors").predict_proba(digits.test.pixels[:5])
+    >>> model = ssnn.fit(digits, progress=True)
+    >>> model.evaluate(digits.test)
+    >>> model.explain(digits, index=2031)
+    >>> model.predict_proba(digits.test.pixels[:5])
 
-Each name is imported at its first use.
+Data
+    load_data                 load MNIST, or other data that are there, or draw digits
+    read_picture              a photograph or drawing of a digit in MNIST's form
+    Dataset, Samples          training and test images of two digits; images with their classes
+
+Training
+    fit                       train a network; returns a TrainedModel
+    Settings                  hyperparameters: hidden layers, learning rate, iterations, seed
+    available_backends        which array libraries can be used on this machine, and on which devices
+    open_backend              open one of them with a device, a dtype, a precision and a number of threads
+
+What comes out
+    Model                     a trained network: predict, predict_proba, evaluate, explain, novelty_score
+    TrainedModel              a Model with the scores and times of its run
+    Evaluation                error rate with its interval, confusion matrix, log loss, Brier score
+    save_model, load_model    to and from a safetensors file
+    export_onnx               to an ONNX file, for other programs
+
+Besides
+    ShallowNetworkClassifier  a classifier for scikit-learn, offered where scikit-learn is installed
+    SsnnError                 what every error of this package is
+
+Each name is imported at its first use. The commands are listed by `ssnn --help`.
 """
 
 import importlib
@@ -23,6 +44,7 @@ if TYPE_CHECKING:
     from ssnn.data import Dataset as Dataset
     from ssnn.data import Samples as Samples
     from ssnn.data import load_data as load_data
+    from ssnn.data import pictures as _pictures
     from ssnn.errors import SsnnError as SsnnError
     from ssnn.estimator import ShallowNetworkClassifier as ShallowNetworkClassifier
     from ssnn.model.metrics import Evaluation as Evaluation
@@ -34,8 +56,11 @@ if TYPE_CHECKING:
     from ssnn.settings import Settings as Settings
     from ssnn.training.trainer import fit as fit
 
+    read_picture = _pictures.read
+
 _PLACES = {
     "load_data": "ssnn.data:load_data",
+    "read_picture": "ssnn.data.pictures:read",
     "fit": "ssnn.training.trainer:fit",
     "Settings": "ssnn.settings:Settings",
     "available_backends": "ssnn.backends:available_backends",

@@ -14,11 +14,15 @@ from ssnn.network import gradients, update
 
 REQUIRABLE = {
     "chromium",
+    "firefox",
+    "ipykernel",
     "jinja2",
     "keras",
     "matplotlib",
     "mnist",
     "mypy",
+    "nbclient",
+    "nbformat",
     "onnx",
     "onnxruntime",
     "optax",

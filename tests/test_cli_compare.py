@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -13,10 +14,13 @@ from support import ssnn_command
 from ssnn import backends
 from ssnn.backends import registry
 from ssnn.backends.numpy import NumpyBackend
+from ssnn.backends.options import Options
 from ssnn.cli import compare as cli_compare
+from ssnn.cli.tables import table
 from ssnn.errors import BackendError
 from ssnn.system import machine
 from ssnn.timing import comparison
+from ssnn.timing.trial import Measurement
 
 QUICK = ["--data", "synthetic", "--samples", "300", "--iterations", "5"]
 
@@ -189,3 +193,15 @@ def test_ctrl_c_exits_with_130_and_leaves_no_process():
     assert (process.returncode, out, err) == (130, "", "\nssnn compare: interrupted\n")
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
+
+
+@pytest.mark.parametrize(("calls", "seconds"), [((0.001, 0.002), 1e-3), ((12.3456, 98.7654), 50.0)])
+def test_a_row_of_a_gpu_fits_a_terminal(calls, seconds):
+    described = NumpyBackend(Options()).describe()
+    gpu = replace(described, name="torch", device="cuda:0 NVIDIA H100 80GB HBM3")
+    sizes = {"data": "mnist", "samples": 12665, "features": 617, "hidden": (100000,), "iterations": 1}
+    timed = {"transfer": seconds, "compile": seconds, "first_call": seconds, "disagreement": 1e-7, "tolerance": 1e-3}
+    slow = Measurement(described, **sizes, **timed, calls=(2 * max(calls),) * 2)
+    row = Measurement(gpu, **sizes, **timed, opening=1e4, calls=calls)
+    shown = table([cli_compare.HEADINGS, cli_compare._row(row, slow)], cli_compare.NUMBERS)
+    assert max(map(len, shown.splitlines())) <= 80

@@ -110,7 +110,7 @@ def test_a_comparison_explains_the_images_that_two_models_predict_differently(ca
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        ("", 2, "give either --model FILE or --compare A B; see ssnn explain --help"),
+        ("", 2, "give either --model FILE or --compare FILE FILE; see ssnn explain --help"),
         ("--compare {m} {m} --index 1", 2, "--compare explains the images that changed sides: leave out --html"),
         ("--model {m} --index 100", 2, "image 100: there are 100 test images, 0 … 99"),
         ("--model {m} --index -1", 2, "image -1: there are 100 test images"),
@@ -165,3 +165,11 @@ def test_an_encoding_without_blocks_loses_them_alone(tmp_path, few_digits, files
     done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(b"test image 0: ")
+
+
+@pytest.mark.usefixtures("few")
+def test_the_command_prints_what_the_model_says_in_python(capsys, files, few_digits, model):
+    assert main(["--model", files["m"], "--index", "5", "99", "--quick"]) == 0
+    assert capsys.readouterr().out == str(model.explain(few_digits, index=[5, 99]))
+    assert main(["--model", files["m"], "--index", "5"]) == 0
+    assert capsys.readouterr().out == repr(model.explain(few_digits, index=np.int64(5), retrain=True))

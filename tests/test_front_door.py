@@ -1,5 +1,6 @@
 """`import ssnn`: what it offers, when it imports it, and what a type checker knows of it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ loaded = ssnn.load_model("model.safetensors")
 assert_type(loaded, ssnn.Model)
 assert_type(loaded.predict_proba(digits.test.pixels), npt.NDArray[np.float64])
 assert_type(loaded.evaluate(digits.test).error_rate, float)
+assert_type(ssnn.read_picture("zero.jpg"), npt.NDArray[np.uint8])
+loaded.explain(digits, index=3).explanation.images[0].findings
 """
 MISTAKES = {
     "ssnn.fit(digits, backend=3)": 'Argument "backend" to "fit" has incompatible type "int"',
@@ -71,6 +74,14 @@ def test_the_front_door_offers_what_it_names_and_hides_no_module():
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     for name in ("load_data", "fit", "load_model", "available_backends", "predict_proba", "evaluate", "save_model"):
         assert name in shown
+
+
+def test_the_docstring_has_a_line_for_every_name():
+    lines = [re.match(r" {4}(\w+(?:, \w+)*) {2,}\S", line) for line in ssnn.__doc__.splitlines()]
+    documented = [name for line in lines if line for name in line[1].split(", ")]
+    assert len(documented) == len(set(documented))
+    assert set(documented) - {"ShallowNetworkClassifier"} == set(ssnn.__all__) - {"ShallowNetworkClassifier"}
+    assert max(map(len, ssnn.__doc__.splitlines())) <= 115
 
 
 def test_what_the_front_door_lacks_is_told():

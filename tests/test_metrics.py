@@ -69,3 +69,15 @@ def test_the_largest_logits_are_evaluated():
     found = evaluate(np.array([1e308, -1e308, 1e308, -1e308]), np.array([1, 0, 0, 1], np.uint8))
     assert found.log_loss == pytest.approx(5e307)
     assert found.brier_score == 0.5
+
+
+def test_a_repr_fits_a_screen_and_names_the_first_wrong_images():
+    lines = repr(evaluate(LOGITS, LABELS)).splitlines()
+    assert lines[0] == "Evaluation of 5 images: 3 wrong, confusion ((1, 1), (2, 1))"
+    assert lines[1] == "error rate 60.0000 %, with 95 % confidence 23.0724 % … 88.2379 %"
+    assert lines[2].startswith(f"log loss {evaluate(LOGITS, LABELS).log_loss:.6g} nats, Brier score 0.")
+    assert lines[3:] == ["wrong: image 1, 3, 4"]
+    many = repr(Evaluation(10**4, tuple(range(10**4)), ((0, 10**4), (10**4, 0)), 1e-300, 1e-300))
+    assert many.endswith("image 0, 1, 2 and 9,997 more")
+    assert max(map(len, many.splitlines())) <= 80
+    assert len(repr(Evaluation(9, (), ((4, 0), (0, 5)), 0.0, 0.0)).splitlines()) == 3

@@ -1,13 +1,19 @@
+import base64
+import io
 import sys
 import tracemalloc
-from dataclasses import replace
+from dataclasses import fields, replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import BACKENDS, import_or_skip, open_or_skip
 
 from ssnn.errors import BackendError, ModelError, UsageError
 from ssnn.model import inference
+from ssnn.model.metrics import Evaluation
+from ssnn.model.model import Model
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
 
@@ -132,3 +138,101 @@ def test_blocks_change_nothing(model, few_digits, monkeypatch):
     expected = model.logits(few_digits.test.pixels)
     monkeypatch.setattr(inference, "MAX_BLOCK", 16)
     np.testing.assert_allclose(model.logits(few_digits.test.pixels), expected, rtol=1e-5)
+
+
+def test_a_repr_fits_a_screen_and_names_no_folder(few_digits, model):
+    wrong = np.flatnonzero(model.predict(few_digits.test.pixels) != few_digits.test.labels)
+    lines = repr(replace(model, data=replace(model.data, origin="/home/ada/digits"))).splitlines()
+    assert lines[0] == f"TrainedModel: 0 or 1, 784→4→1, {model.data.features} pixels used, float32"
+    assert lines[1] == f"20 iterations on 200 images of synthetic, cost {model.costs[-1]:.6g}"
+    assert lines[2].startswith("backend numpy: numpy ")
+    assert lines[3].startswith(f"error rate {len(wrong):.4f} %, with 95 % confidence ")  # of 100 images
+    assert lines[4].startswith(f"{len(wrong)} of 100 test images wrong")
+    assert len(lines) == 5
+    assert max(map(len, lines)) <= 80
+    assert "ada" not in "".join(lines)
+
+
+def test_a_repr_fits_whatever_the_model_is(model):
+    loaded = Model(**{field.name: getattr(model, field.name) for field in fields(Model)})
+    assert repr(loaded).splitlines() == [line.replace("TrainedModel", "Model") for line in repr(model).splitlines()[:3]]
+    settings = Settings(hidden=(10**9,) * 100)
+    deep = replace(loaded, costs=(), settings=settings, data=replace(loaded.data, name="n" * 100))
+    assert max(map(len, repr(deep).splitlines())) <= 80
+    assert "784→1000000000→… 98 more …→1000000000→1" in repr(deep)
+    wrong = Evaluation(10**6, tuple(range(10**5, 10**6)), ((0, 0), (0, 0)), 0.0, 0.0)
+    assert max(map(len, repr(replace(model, run=replace(model.run, test=wrong))).splitlines())) <= 80
+
+
+def picture(source):
+    """The picture of a data URI as an array."""
+    kind, _, content = source.partition(",")
+    assert kind == "data:image/png;base64"
+    return Image.open(io.BytesIO(base64.b64decode(content)))
+
+
+class Sources(HTMLParser):
+    """What the pictures of a page show, and its tags."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.pictures, self.tags = [], set()
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        if tag == "img":
+            self.pictures.append(picture(dict(attributes)["src"]))
+
+
+def test_a_notebook_shows_the_images_that_are_explained(few_digits, model):
+    own = 255 - few_digits.test.pixels[4:5].reshape(1, 28, 28)
+    cards = model.explain(few_digits, index=[7, 3, 7], images=own)
+    assert [image.index for image in cards.explanation.images] == [7, 3, None]
+    page = Sources(cards._repr_html_())
+    assert not {"script", "link", "style"} & page.tags
+    inks = [np.asarray(shown.getchannel("A")).ravel() for shown in page.pictures[::2]]
+    np.testing.assert_array_equal(inks, [*few_digits.test.pixels[[7, 3]], own.ravel()])
+    contribution = cards.explanation.images[0].attribution.pixels
+    largest = np.argmax(abs(contribution))
+    red, _, blue, opacity = page.pictures[1].convert("RGBA").getpixel((int(largest % 28), int(largest // 28)))
+    assert (red > blue) == (contribution[largest] > 0)  # orange is towards 1
+    assert opacity == 255
+
+
+def test_what_comes_from_outside_is_text_on_a_card(few_digits, model):
+    cards = model.explain(few_digits, index=0)
+    (image,) = cards.explanation.images
+    finding = replace(image.findings[0], kind="<a>", text="<script>&")
+    odd = replace(image, name="<b>.png", findings=(finding,))
+    html = replace(cards, explanation=replace(cards.explanation, images=(odd,)))._repr_html_()
+    assert not {"a", "b", "script"} & Sources(html).tags
+    assert "&lt;b&gt;.png" in html
+    assert "&lt;script&gt;&amp;" in html
+
+
+def test_without_an_index_the_wrong_images_are_explained(few_digits, model):
+    turned = replace(few_digits, test=replace(few_digits.test, labels=1 - few_digits.test.labels))
+    cards = model.explain(turned)
+    wrong = model.evaluate(turned.test).errors
+    assert [image.index for image in cards.explanation.images] == list(wrong[:30])
+    note = f"these are the first 30 of {len(wrong)} wrong test images"
+    assert note in str(cards)
+    assert note in cards._repr_html_()
+    assert note not in str(model.explain(turned, index=wrong[:31]))
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (100, "image 100: there are 100 test images, 0 … 99"),
+        ([0, -1], "image -1: there are"),
+        ("3", "index '3': the index of a test image, or several, is needed"),
+        (1.0, "index 1.0: the index of a test image"),
+    ],
+)
+def test_an_image_that_is_not_there_is_not_explained(few_digits, model, index, message):
+    with pytest.raises(UsageError, match=message):
+        model.explain(few_digits, index=index)
+    with pytest.raises(UsageError, match="data of type Samples: the data set is needed"):
+        model.explain(few_digits.test, index=0)

@@ -217,7 +217,7 @@ def test_an_evaluation_says_all_that_is_known(few_digits, saved, model, capsys):
     low, high = found.error_rate_interval
     assert out.splitlines()[:4] == [
         "2,115 synthetic test images of 0 and 1",
-        f"error rate   {found.error_rate:.4%}, and with 95 % confidence {low:.4%} … {high:.4%} of all such images",
+        f"error rate   {100 * found.error_rate:.4f} %, with 95 % confidence {100 * low:.4f} % … {100 * high:.4f} %",
         f"log loss     {found.log_loss:.6f} nats",
         f"Brier score  {found.brier_score:.6f}",
     ]

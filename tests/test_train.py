@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from support import BACKENDS, open_or_skip, ssnn_command
 import ssnn
 
 main = ssnn_command("train")
+explain = ssnn_command("explain")
 
 QUICK = ["--data", "synthetic", "--iterations", "20"]
 ARTICLE = (Path(__file__).parent / "article.txt").read_text()
@@ -45,15 +47,18 @@ def test_flags_beside_the_preset_still_count(capsys):
 def test_the_default_run_fails_on_image_2031_alone(data_dir, capsys):
     assert main(["--data-dir", str(data_dir)]) == 0
     out, err = capsys.readouterr()
-    assert "test:     1 of 2,115 wrong, an error rate of 0.0473%: image 2031\n" in out
+    assert "test:     1 of 2,115 wrong, an error rate of 0.0473 %: image 2031\n" in out
     assert re.search(
-        r"^time: +load .* s, transfer .* s, compile .* s, 500 iterations .* ms each\), total .* s$", out, re.M
+        r"^time: +load .* s, transfer .* s, compile .* s, 500 iterations .* ms each\), total .* s$",
+        re.sub(r"\n +", " ", out),
+        re.M,
     )
     lines = err.splitlines()
     assert re.fullmatch(r"numpy \S+ on cpu(, \d+ threads)?, float32, precision highest", lines[0])
     assert lines[1] == "mnist digits 0 and 1: 12,665 training and 2,115 test images"
-    assert len(lines) == 2 + 20
-    assert re.fullmatch(r"iteration   500  cost 0\.00084\d  \d+\.\d\d ms per iteration, standardised pixels", lines[-1])
+    assert len(lines) == 2 + 20 + 1
+    assert re.fullmatch(r"iteration   500  cost 0\.00084\d  \d+\.\d\d ms per iteration, standardised pixels", lines[-2])
+    assert max(map(len, out.splitlines() + lines)) <= 80
 
 
 def test_any_two_digits_can_be_told_apart(data_dir, capsys):
@@ -80,12 +85,37 @@ def test_quiet_leaves_the_results_alone(capsys):
     assert main([*QUICK, "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert len(out.splitlines()) == 4
+    assert [line.split()[0] for line in re.sub(r"\n +", " ", out).splitlines()] == [
+        "synthetic",
+        "training:",
+        "test:",
+        "time:",
+    ]
 
 
 def test_many_errors_are_cut_short(capsys):
     assert main(["--data", "synthetic", "--iterations", "1"]) == 0
-    assert re.search(r"^training: .*: image (\d+, ){9}\d+ and [\d,]+ more$", capsys.readouterr().out, re.M)
+    out = capsys.readouterr().out
+    assert re.search(r"^training: .*: image (\d+, ){9}\d+ and [\d,]+ more$", re.sub(r"\n +", " ", out), re.M)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_run_that_keeps_nothing_says_how_to_keep_it(capsys):
+    assert main(QUICK) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "the model is not kept; to keep it: --save FILE"
+
+
+def test_a_run_ends_with_a_command_that_explains_the_model(tmp_path, capsys, data_dir):
+    save = str(tmp_path / "my model\x1b")
+    arguments = ["--data-dir", str(data_dir), "--iterations", "20", "--save", save]
+    assert main(arguments) == 0
+    saved, _, command = capsys.readouterr().err.splitlines()[-1].partition("; see why: ")
+    assert saved == f"saved to {tmp_path}/my model\N{REPLACEMENT CHARACTER}"
+    assert shlex.split(command) == ["ssnn", "explain", "--model", saved.removeprefix("saved to "), *arguments[:2]]
+    assert explain([*shlex.split(command)[2:3], save, *arguments[:2], "--quick"]) == 0
+    for silent in (["--quiet"], ["--json", "-"]):
+        assert main([*arguments, *silent]) == 0
+        assert "saved to" not in capsys.readouterr().err
 
 
 def test_json_goes_to_a_file_whole(tmp_path, capsys):

@@ -321,3 +321,19 @@ def test_a_result_becomes_json_and_back(few_digits):
     assert answer["costs"] == list(result.costs)
     assert list(answer["seconds"]) == ["load", "transfer", "compile", "iterations", "total"]
     assert answer["seconds"]["total"] >= answer["seconds"]["iterations"] > 0
+
+
+@pytest.mark.parametrize("done", [0, 4])
+def test_a_bar_shows_every_step_and_the_caller_s_report_is_called_too(few_digits, capsys, done):
+    resume = fit(few_digits, settings=Settings(iterations=done)) if done else None
+    reported = []
+    settings = Settings(iterations=40)
+    silent = fit(few_digits, settings=settings, resume=resume)
+    assert capsys.readouterr() == ("", "")
+    loud = fit(few_digits, settings=settings, resume=resume, report=reported.append, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    last = err.split("\r")[-1]
+    assert f"40/40 iterations, cost {loud.costs[-1]:.6f}" in last
+    assert loud.costs == silent.costs
+    assert reported[-1].iteration == 40

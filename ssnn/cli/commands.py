@@ -18,6 +18,7 @@ COMMANDS = {  # each is `run` in a file of its own in ssnn/cli
     "compare": "find the fastest backend for this machine",
     "backends": "show which backends can run on this machine",
 }
+SHELLS = ("bash", "zsh", "tcsh")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,11 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def choose(arguments: Sequence[str]) -> None:
         parser = _parser()
         parser.parse_args(arguments, options)
-        if options.command is None:
+        if options.print_completion is not None:
+            print(_completion(parser, options.print_completion))
+        elif options.command is None:
             parser.print_help()
 
     exit_code = choose(arguments)
-    if exit_code or options.command is None:
+    if exit_code or options.command is None or options.print_completion is not None:
         return exit_code
 
     @command(f"ssnn {options.command}")
@@ -60,16 +63,30 @@ def _imported(name: str) -> Any:
         raise UsageError(f"tqdm, which draws progress bars, refuses one of {variables}: {error}") from error
 
 
+def _completion(parser: Parser, shell: str) -> str:
+    """The script that completes this parser's options, the commands and theirs."""
+    from ssnn.cli.completion import script
+
+    return script(parser, {name: (purpose, _imported(name).parser()) for name, purpose in COMMANDS.items()}, shell)
+
+
 def _parser() -> Parser:
     purposes = "\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items())
     parser = Parser(
         prog="ssnn",
-        usage="ssnn [--help] [--version] COMMAND [ARGUMENT ...]",
+        usage="ssnn [OPTION] COMMAND [ARGUMENT ...]",
         description="The shallow neural network on every array library, from one source.",
         epilog=f"commands:\n{purposes}\n\nssnn COMMAND --help shows the arguments of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ssnn {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        choices=SHELLS,
+        metavar="SHELL",
+        help="print what completes commands and options in bash, zsh or tcsh; for bash: "
+        "ssnn --print-completion bash > ~/.local/share/bash-completion/completions/ssnn",
+    )
     parser.add_argument("command", nargs="?", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from textwrap import fill
 from typing import Any
 
 from tqdm import tqdm
@@ -14,7 +13,7 @@ from ssnn.backends import Availability
 from ssnn.cli.arguments import add_data, load_data
 from ssnn.cli.program import Parser
 from ssnn.cli.streams import keep_going
-from ssnn.cli.tables import table
+from ssnn.cli.tables import table, wrapped
 from ssnn.data import data_files
 from ssnn.errors import UsageError
 from ssnn.settings import MAX_INT32
@@ -26,7 +25,6 @@ from ssnn.timing.trial import Measurement
 
 HEADINGS = ("hidden", "backend", "ms/iter", "min … max", "speed-up", "break-even", "disagreement")
 NUMBERS = {0, 2, 4, 5, 6}  # columns
-WIDTH = 80  # of a terminal
 
 
 def run(argv: Sequence[str]) -> int:
@@ -56,6 +54,18 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> Any:
+    options = parser().parse_args(argv)
+    _check_sizes("hidden", options.hidden)
+    _check_sizes("samples", [] if options.samples is None else [options.samples])
+    _check_sizes("iterations", [options.iterations])
+    if options.dtype not in backends.DTYPES:
+        raise UsageError(f"unknown dtype {options.dtype!r}; choose one of {', '.join(backends.DTYPES)}")
+    options.hidden = sorted(set(options.hidden))
+    return options
+
+
+def parser() -> Parser:
+    """The arguments."""
     parser = Parser(
         prog="ssnn compare",
         description="Time one iteration on every backend that can run here, and check that all compute the same.",
@@ -67,14 +77,7 @@ def _parse(argv: Sequence[str]) -> Any:
     add("--iterations", type=int, default=500, metavar="N", help="to recommend a backend for (default: %(default)s)")
     add("--json", nargs="?", const="-", metavar="FILE", help="everything as one JSON object; - is standard output")
     add_data(parser)
-    options = parser.parse_args(argv)
-    _check_sizes("hidden", options.hidden)
-    _check_sizes("samples", [] if options.samples is None else [options.samples])
-    _check_sizes("iterations", [options.iterations])
-    if options.dtype not in backends.DTYPES:
-        raise UsageError(f"unknown dtype {options.dtype!r}; choose one of {', '.join(backends.DTYPES)}")
-    options.hidden = sorted(set(options.hidden))
-    return options
+    return parser
 
 
 def _check_sizes(name: str, values: Sequence[int]) -> None:
@@ -107,7 +110,7 @@ def _report(
     recommendations: Sequence[Recommendation],
     available: Sequence[Availability],
 ) -> str:
-    lines = [heading, ""]
+    lines = [wrapped(heading), ""]
     if comparison.measurements:
         ranked = sorted(comparison.measurements, key=lambda m: (m.hidden, m.ms_per_iteration))
         numpy = {m.hidden: m for m in ranked if m.backend.name == "numpy"}
@@ -119,7 +122,7 @@ def _report(
         for backend in available
         if not backend.usable
     ]
-    lines += [fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) for text in said]
+    lines += map(wrapped, said)
     return "\n".join(lines)
 
 
@@ -147,7 +150,7 @@ def _break_even(m: Measurement, numpy: Measurement | None) -> str:
 
 def _milliseconds(value: float) -> str:
     """Three significant digits, and no exponent."""
-    return f"{value:#.3g}" if value < 100 else f"{value:,.0f}"
+    return f"{value:#.3g}" if value < 100 else f"{value:.0f}"
 
 
 def _to_json(

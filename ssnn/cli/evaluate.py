@@ -6,21 +6,16 @@ from collections.abc import Sequence
 from ssnn.cli.arguments import add_backend, add_data, add_model, load_data, open_backend
 from ssnn.cli.program import Parser
 from ssnn.cli.streams import keep_going
-from ssnn.cli.tables import table
+from ssnn.cli.tables import table, wrapped
 from ssnn.data import data_files
-from ssnn.model.metrics import Evaluation
+from ssnn.model.metrics import Evaluation, percent
 from ssnn.model.serialization import load_model
 from ssnn.system.files import check_outputs, check_writable, write_json
 
 
 def run(argv: Sequence[str]) -> None:
     """Parse, evaluate, print."""
-    parser = Parser(prog="ssnn evaluate", description="Evaluate a saved model on the test images of its two digits.")
-    add_model(parser)
-    add_data(parser)
-    add_backend(parser, "float64")
-    parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     if options.json is not None:
         check_outputs([options.json], [options.model, *data_files(options.data_dir)])
         check_writable(options.json)
@@ -37,8 +32,19 @@ def run(argv: Sequence[str]) -> None:
         write_json(options.json, about | found.to_json())
 
 
+def parser() -> Parser:
+    """The arguments."""
+    parser = Parser(prog="ssnn evaluate", description="Evaluate a saved model on the test images of its two digits.")
+    add_model(parser)
+    add_data(parser)
+    add_backend(parser, "float64")
+    parser.add_argument("--json", metavar="FILE", help="everything as one JSON object; - is standard output")
+    return parser
+
+
 def _text(found: Evaluation, name: str, digits: tuple[int, int]) -> str:
     low, high = found.error_rate_interval
+    wrong = f"{len(found.errors):,} wrong{': image ' if found.errors else ''}{', '.join(map(str, found.errors))}"
     zero, one = digits
     confusion = table(
         [
@@ -49,9 +55,9 @@ def _text(found: Evaluation, name: str, digits: tuple[int, int]) -> str:
     )
     return (
         f"{found.samples:,} {name} test images of {zero} and {one}\n"
-        f"error rate   {found.error_rate:.4%}, and with 95 % confidence {low:.4%} … {high:.4%} of all such images\n"
+        f"error rate   {percent(found.error_rate)}, with 95 % confidence {percent(low)} … {percent(high)}\n"
         f"log loss     {found.log_loss:.6f} nats\n"
         f"Brier score  {found.brier_score:.6f}\n\n"
         f"{confusion}\n\n"
-        f"{len(found.errors)} wrong{': image ' if found.errors else ''}{', '.join(map(str, found.errors))}"
+        f"{wrapped(wrong)}"
     )

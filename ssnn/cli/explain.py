@@ -15,7 +15,8 @@ from ssnn.cli.streams import keep_going
 from ssnn.data import data_files, pictures
 from ssnn.errors import UsageError
 from ssnn.explain import terminal
-from ssnn.explain.analysis import MAX_WRONG, Question, test_image
+from ssnn.explain.analysis import Question, test_image
+from ssnn.explain.cards import Cards
 from ssnn.explain.comparison import changed_predictions
 from ssnn.model.metrics import evaluate
 from ssnn.model.serialization import load_model
@@ -24,9 +25,9 @@ from ssnn.system.files import check_outputs, check_writable, write_json
 
 def run(argv: Sequence[str]) -> None:
     """Parse, explain, print, write."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     if (options.model is None) == (options.compare is None):
-        raise UsageError("give either --model FILE or --compare A B; see ssnn explain --help")
+        raise UsageError("give either --model FILE or --compare FILE FILE; see ssnn explain --help")
     if options.compare and (options.html or options.image or options.index):
         raise UsageError("--compare explains the images that changed sides: leave out --html, --image and --index")
     read = [options.model, *(options.compare or []), *options.image, *data_files(options.data_dir)]
@@ -52,11 +53,7 @@ def run(argv: Sequence[str]) -> None:
     questions += [Question(file, pictures.read(file)) for file in options.image]
     explanation = explain_wrong(model, dataset, backend, questions, train_more=not options.quick)
     test = evaluate(explanation.test_logits.logits, explanation.test_logits.labels)
-    for image in explanation.images:
-        print(terminal.image(image, dataset.classes), file=results)
-    if not questions and len(test.errors) > MAX_WRONG:
-        print(f"these are the first {MAX_WRONG} of {len(test.errors):,} wrong test images\n", file=results)
-    print(terminal.network(explanation, dataset.classes), file=results, end="", flush=True)
+    print(Cards(explanation, dataset.classes, are_wrong=not questions), file=results, end="", flush=True)
     if options.json is not None:
         about = {"schema": "ssnn.explain/2", "model": options.model, "data": dataset.name, "digits": dataset.classes}
         whole = {"training": model.to_json(), "test": test.to_json()}
@@ -65,11 +62,12 @@ def run(argv: Sequence[str]) -> None:
         write_report(options.html, explanation, model, dataset)
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The arguments."""
     parser = Parser(prog="ssnn explain", description="Explain why each wrong test image is wrong, and what would help.")
     add = parser.add_argument
     add("--model", metavar="FILE", help="as `ssnn train --save FILE` wrote it")
-    add("--compare", nargs=2, metavar=("A", "B"), help="two models: which test images changed sides, and why")
+    add("--compare", nargs=2, metavar=("FILE", "FILE"), help="two models: which test images changed sides, and why")
     add("--index", type=int, nargs="+", default=[], metavar="I", help="explain these test images (default: wrong ones)")
     add("--image", nargs="+", default=[], metavar="FILE", help="explain these pictures")
     add("--quick", action="store_true", help="retrain no networks: no votes, no learning curve")

@@ -19,6 +19,7 @@ from ssnn.data import idx, pictures
 from ssnn.data.dataset import SIDE
 from ssnn.errors import DataError
 from ssnn.model.inference import MAX_BLOCK
+from ssnn.model.metrics import percent
 from ssnn.model.model import Model
 from ssnn.model.serialization import load_model
 from ssnn.network import logistic
@@ -55,7 +56,7 @@ Sink = Callable[[Prediction], None]
 
 def run(argv: Sequence[str]) -> int:
     """Parse, predict, print; the exit code is 5 where a file could not be used."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     if options.json is not None:
         check_outputs([options.json], [options.model, *options.files])
         check_writable(options.json)
@@ -69,7 +70,8 @@ def run(argv: Sequence[str]) -> int:
     return max(codes)
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The arguments."""
     parser = Parser(prog="ssnn predict", description="Predict the digit on each image.")
     add_model(parser)
     parser.add_argument("files", nargs="+", metavar="FILE", help="an IDX file of images, or a picture")
@@ -136,7 +138,7 @@ def _table(files: Sequence[str]) -> Sink:
         index = "" if prediction.index is None else f"[{prediction.index}]"
         name = f"{printable(prediction.file)}{index}"
         warning = f"  {prediction.warning}" if prediction.warning else ""
-        figures = f"{prediction.digit:>5}  {prediction.probability:>11.4%}  {prediction.novelty:>7.2f}"
+        figures = f"{prediction.digit:>5}  {percent(prediction.probability):>11}  {prediction.novelty:>7.2f}"
         print(f"{name:<{width}}  {figures}{warning}")
 
     return show

@@ -15,10 +15,11 @@ from ssnn.cli.arguments import add_backend, add_data, load_data, open_backend
 from ssnn.cli.program import Parser
 from ssnn.cli.report import check_report, explain_wrong, write_report
 from ssnn.cli.streams import keep_going
+from ssnn.cli.tables import wrapped
 from ssnn.data import Dataset, data_files
 from ssnn.data.dataset import SIDE
 from ssnn.errors import SsnnError, UsageError
-from ssnn.model.metrics import Evaluation
+from ssnn.model.metrics import Evaluation, listed, percent
 from ssnn.model.model import Model, TrainedModel
 from ssnn.model.record import DataSummary, Run
 from ssnn.model.serialization import load_model, save_model
@@ -28,10 +29,10 @@ from ssnn.system.files import check_outputs, check_writable, write_json
 from ssnn.system.signals import SIGNALLED, defer_first_signal
 from ssnn.training.callbacks import CheckpointCallback, ProgressCallback
 from ssnn.training.memory import check_memory
-from ssnn.training.progress import Progress
+from ssnn.training.progress_bar import progress_bar
 from ssnn.training.trainer import fit
 
-ERRORS_SHOWN = 10
+INDENT = 10  # of the results, in columns
 
 
 def run(argv: Sequence[str]) -> int:
@@ -72,16 +73,18 @@ def run(argv: Sequence[str]) -> int:
         return SIGNALLED + number
     if options.html is not None:
         write_report(options.html, explain_wrong(model, dataset, backend), model, dataset)
+    if not options.quiet and options.json != "-":
+        print(_next_step(options), file=sys.stderr)
     return 0
 
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Model | None]:
     """The arguments, and the model to be continued; what is not given comes from the preset, else from the model."""
-    parser = _parser()
-    options = parser.parse_args(argv)
+    arguments = parser()
+    options = arguments.parse_args(argv)
     resume = None if options.resume is None else load_model(options.resume)
-    parser.set_defaults(**_defaults(resume, options.preset))
-    return parser.parse_args(argv), resume
+    arguments.set_defaults(**_defaults(resume, options.preset))
+    return arguments.parse_args(argv), resume
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -147,7 +150,8 @@ def _continuation(argv: Sequence[str], path: str) -> str:
     return shlex.join(["python", "-m", "ssnn.train", *rest, "--resume", path])
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The arguments."""
     default = Settings()
     parser = Parser(prog="ssnn train", description="Train a network that distinguishes two handwritten digits.")
     add_backend(parser, "that of a model to go on from, else float32")
@@ -228,6 +232,15 @@ def _print_results(options: argparse.Namespace, model: TrainedModel) -> None:
         print(_times(model.run), file=sys.stderr)
 
 
+def _next_step(options: argparse.Namespace) -> str:
+    """Where the model is, and the command that explains it."""
+    if options.save is None:
+        return "the model is not kept; to keep it: --save FILE"
+    data = [] if options.data_dir is None else ["--data-dir", options.data_dir]
+    command = shlex.join(["ssnn", "explain", "--model", options.save, *data])
+    return printable(f"saved to {options.save}; see why: {command}")
+
+
 @contextmanager
 def _progress(
     settings: Settings, resume: Model | None, options: argparse.Namespace
@@ -238,46 +251,32 @@ def _progress(
     elif options.quiet:
         yield None
     elif not _draws_bar(options):
-        yield lambda progress: print(
-            f"iteration {progress.iteration:5d}  {_cost_and_speed(progress)}", file=sys.stderr, flush=True
-        )
+        yield lambda progress: print(f"iteration {progress.iteration:5d}  {progress}", file=sys.stderr, flush=True)
     else:
-        layout = "{l_bar}{bar}| {n_fmt}/{total_fmt} iterations{postfix}"
-        done = len(resume.costs) if resume else 0
-        with tqdm(
-            file=sys.stderr, total=settings.iterations, initial=done, bar_format=layout, dynamic_ncols=True
-        ) as drawn:
-
-            def advance(progress: Progress) -> None:
-                drawn.set_postfix_str(_cost_and_speed(progress), refresh=False)
-                drawn.update(progress.iteration - drawn.n)
-
-            yield advance
-
-
-def _cost_and_speed(progress: Progress) -> str:
-    return f"cost {progress.cost:.6f}  {1e3 * progress.seconds_per_iteration:.2f} ms per iteration, {progress.batch}"
+        with progress_bar(tqdm, settings.iterations, len(resume.costs) if resume else 0) as report:
+            yield report
 
 
 def _scores(used: DataSummary, run: Run) -> str:
-    return (
-        f"{used.name} digits, {used.features} pixels used, {used.constant_features} never vary in training\n"
-        f"training: {_score(run.train)}\n"
-        f"test:     {_score(run.test)}"
+    return "\n".join(
+        [
+            f"{used.name} digits, {used.features} pixels used, {used.constant_features} never vary in training",
+            wrapped(f"training: {_score(run.train)}", INDENT),
+            wrapped(f"test:     {_score(run.test)}", INDENT),
+        ]
     )
 
 
 def _score(score: Evaluation) -> str:
-    shown = ", ".join(str(index) for index in score.errors[:ERRORS_SHOWN])
-    more = f" and {len(score.errors) - ERRORS_SHOWN} more" if len(score.errors) > ERRORS_SHOWN else ""
-    images = f": image {shown}{more}" if shown else ""
-    return f"{len(score.errors)} of {score.samples:,} wrong, an error rate of {score.error_rate:.4%}{images}"
+    images = f": {listed(score.errors)}" if score.errors else ""
+    return f"{len(score.errors)} of {score.samples:,} wrong, an error rate of {percent(score.error_rate)}{images}"
 
 
 def _times(run: Run) -> str:
     seconds, iterations = run.seconds, run.iterations
-    return (
+    return wrapped(
         f"time:     load {seconds.load:.2f} s, transfer {seconds.transfer:.2f} s, compile {seconds.compile:.2f} s, "
         f"{iterations} iterations {seconds.iterations:.2f} s ({1e3 * seconds.iterations / iterations:.2f} ms each), "
-        f"total {seconds.total:.2f} s"
+        f"total {seconds.total:.2f} s",
+        INDENT,
     )

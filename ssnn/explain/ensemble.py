@@ -129,8 +129,8 @@ def more_data(curve: Sequence[CurvePoint], tested: int) -> str:
     chance = hypot(sqrt(before + after), spread)
     figures = (
         f"From {curve[-2].samples:,} to {curve[-1].samples:,} training images the wrong test images go from "
-        f"{before:.1f} to {after:.1f} in the mean, {before / tested:.3%} to {after / tested:.3%}; by chance alone it "
-        f"could be {chance:.1f} more or fewer"
+        f"{before:.1f} to {after:.1f} in the mean, {100 * before / tested:.3f} % to {100 * after / tested:.3f} %; "
+        f"by chance alone it could be {chance:.1f} more or fewer"
     )
     if before - after > 2 * chance:
         return f"{figures}: more images of this kind would still help."

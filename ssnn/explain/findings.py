@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ssnn.data.dataset import SIDE
 from ssnn.explain.formatting import a, counted, signed
 from ssnn.explain.records import Finding, ImageExplanation, Neighbour, Pixels, Values
+from ssnn.model.metrics import percent
 
 MAX_CLOSE_LOGIT = 1.0  # the size of a logit, a probability of 73 %, below which a prediction is a close call
 MIN_REASON_SHARE = 0.5  # of the logit: from it on, what never-lit pixels contributed is the reason
@@ -101,7 +102,7 @@ def _unusual_pixels(image: ImageExplanation, usual_logit: float, reference: Refe
         return Finding("lit pixel", text, figures)
     text = (
         f"{lights}. Such a pixel has a standard deviation of 0, so its input is huge, and its weights never left their "
-        f"random start: {signed(contribution)} of the logit {signed(image.logit)} came through it, {share:.4%}. "
+        f"random start: {signed(contribution)} of the logit {signed(image.logit)} came through it, {percent(share)}. "
         f"With it as usual the logit is {signed(usual_logit)}: {a(reference.digits[int(usual_logit > 0)])}."
     )
     return Finding("never-lit pixel", text, figures)

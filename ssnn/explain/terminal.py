@@ -42,7 +42,7 @@ def network(explanation: Explanation, digits: tuple[int, int]) -> str:
             neuron.duplicate_of is not None
         )
         weight = "" if neuron.output_weight is None else f", weight {signed(neuron.output_weight)}"
-        shares = f"on for {neuron.on[0]:7.2%} of {digits[0]} and {neuron.on[1]:7.2%} of {digits[1]}"
+        shares = f"on for {100 * neuron.on[0]:6.2f} % of {digits[0]} and {100 * neuron.on[1]:6.2f} % of {digits[1]}"
         lines.append(f"  neuron {neuron.index:3d}  {shares}{weight}{'  ' if marks else ''}{', '.join(marks)}")
     if hidden := len(explanation.neurons) - MAX_NEURONS:
         lines += [f"  and {hidden} more"] * (hidden > 0)
@@ -53,7 +53,7 @@ def network(explanation: Explanation, digits: tuple[int, int]) -> str:
     )
     lines.append(fill(margins, _width()))
     for point in explanation.curve:
-        rates = ", ".join(f"{rate:.3%}" for rate in point.error_rates)
+        rates = ", ".join(f"{100 * rate:.3f} %" for rate in point.error_rates)
         lines.append(
             fill(f"  {point.samples:>7,} training images: {rates} wrong", _width(), subsequent_indent=" " * 27)
         )

@@ -1,5 +1,6 @@
 """How good a network is on images whose class is known."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite, sqrt
 from typing import Any
@@ -11,10 +12,11 @@ from ssnn.data.dataset import class_labels
 from ssnn.errors import ModelError, UsageError
 from ssnn.network import cost, logistic
 
+MAX_LISTED, MAX_IN_REPR = 10, 3  # wrong images that are named
 NORMAL_975 = 1.959963984540054  # the standard normal distribution has 95 % between this and its negative
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """A network's predictions on images, compared with their classes.
 
@@ -55,9 +57,29 @@ class Evaluation:
         half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, centre - half), min(1.0, centre + half)
 
+    def __repr__(self) -> str:
+        low, high = map(percent, self.error_rate_interval)
+        lines = [
+            f"Evaluation of {self.samples:,} images: {len(self.errors):,} wrong, confusion {self.confusion}",
+            f"error rate {percent(self.error_rate)}, with 95 % confidence {low} … {high}",
+            f"log loss {self.log_loss:.6g} nats, Brier score {self.brier_score:.6g}",
+        ]
+        return "\n".join([*lines, f"wrong: {listed(self.errors, MAX_IN_REPR)}"] if self.errors else lines)
+
     def to_json(self) -> dict[str, Any]:
         """Everything as one JSON object."""
         return asdict(self) | {"error_rate": self.error_rate, "error_rate_interval": self.error_rate_interval}
+
+
+def percent(share: float, decimals: int = 4) -> str:
+    """A share, 0 … 1, in percent."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def listed(images: Sequence[int], most: int = MAX_LISTED) -> str:
+    """The indices of images, the first few where there are more."""
+    more = len(images) - most
+    return f"image {', '.join(map(str, images[:most]))}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def evaluate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) -> Evaluation:

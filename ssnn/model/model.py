@@ -1,25 +1,33 @@
 """A trained network and all that belongs to it: what can be kept, continued, asked and handed on."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ssnn.backends import Backend, Description, open_backend
-from ssnn.data import Samples
+from ssnn.data import Dataset, Samples
 from ssnn.data.dataset import check_samples, image_rows
 from ssnn.errors import ModelError
 from ssnn.model import inference
-from ssnn.model.metrics import Evaluation, evaluate
+from ssnn.model.metrics import MAX_IN_REPR, Evaluation, evaluate, listed, percent
 from ssnn.model.novelty import Novelty
 from ssnn.model.record import DataSummary, Run
 from ssnn.network import Network, logistic
+from ssnn.printable import printable
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization
 
+if TYPE_CHECKING:
+    from ssnn.explain.cards import Cards
 
-@dataclass(frozen=True, eq=False)
+MAX_WIDTH = 80  # characters of a line of a repr
+MAX_LAYERS = 5  # hidden ones that a repr shows one by one
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A trained network with its standardisation, and the record of how it came about.
 
@@ -44,13 +52,17 @@ class Model:
         Of every iteration, each taken before its update.
     """
 
-    network: Network = field(repr=False)
-    standardization: Standardization = field(repr=False)
-    novelty: Novelty = field(repr=False)
+    network: Network
+    standardization: Standardization
+    novelty: Novelty
     settings: Settings
     data: DataSummary
     backend: Description
-    costs: tuple[float, ...] = field(repr=False)
+    costs: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        lines = map(printable, self._summary())
+        return "\n".join(line if len(line) <= MAX_WIDTH else f"{line[: MAX_WIDTH - 1]}…" for line in lines)
 
     @property
     def dtype(self) -> str:
@@ -124,11 +136,68 @@ class Model:
             "costs": self.costs,
         }
 
+    def explain(
+        self,
+        dataset: Dataset,
+        index: int | Sequence[int] | None = None,
+        *,
+        images: npt.NDArray[np.uint8] | None = None,
+        backend: str | Backend = "numpy",
+        retrain: bool = False,
+    ) -> "Cards":
+        """Explain why images are classified as they are.
+
+        A notebook shows the result as pictures, a terminal as text; `explanation` of the result holds the figures.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            What the model was trained on.
+        index : int or sequence of int, optional
+            Which test images to explain. Without it and `images`, those that the model gets wrong, at most the first
+            `ssnn.explain.analysis.MAX_WRONG`.
+        images : uint8 array (m, 28, 28) or (m, 784), optional
+            Images of one's own to explain.
+        backend : str or Backend
+            By name in the dtype of the model.
+        retrain : bool
+            Whether to train networks that differ in their seeds or see fewer images, as `ssnn explain` does without
+            --quick. They show what is due to chance, and take most of the time.
+
+        Returns
+        -------
+        Cards
+
+        Raises
+        ------
+        UsageError
+            If the model was trained on other images, or there is no test image of an index.
+        """
+        # The one import that runs upwards: an explanation needs training, but one asks the model for it.
+        from ssnn.explain.cards import explain_images
+
+        opened = open_backend(backend, dtype=self.dtype) if isinstance(backend, str) else backend
+        return explain_images(self, dataset, opened, index, images, retrain)
+
+    def _summary(self) -> list[str]:
+        """The lines of the repr; no folder of the user's machine is in them."""
+        hidden = list(map(str, self.settings.hidden))
+        if len(hidden) > MAX_LAYERS:
+            hidden[1:-1] = [f"… {len(hidden) - 2} more …"]
+        layers = "→".join([str(self.pixels), *hidden, "1"])
+        (zero, one), where = self.data.digits, self.backend
+        cost = f", cost {self.costs[-1]:.6g}" if self.costs else ""
+        return [
+            f"{type(self).__name__}: {zero} or {one}, {layers}, {self.data.features} pixels used, {self.dtype}",
+            f"{len(self.costs):,} iterations on {self.data.train:,} images of {self.data.name}{cost}",
+            f"backend {where.name}: {where.library} {where.version} on {where.device}",
+        ]
+
     def _open(self, backend: str | Backend) -> Backend:
         return open_backend(backend, dtype="float64") if isinstance(backend, str) else backend
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainedModel(Model):
     """A model that was trained just now, with what its run measured.
 
@@ -138,7 +207,14 @@ class TrainedModel(Model):
         Scores and times; a model that comes from a file has none.
     """
 
-    run: Run = field(repr=False)
+    run: Run
+
+    def _summary(self) -> list[str]:
+        test = self.run.test
+        low, high = map(percent, test.error_rate_interval)
+        score = f"error rate {percent(test.error_rate)}, with 95 % confidence {low} … {high}"
+        wrong = f": {listed(test.errors, MAX_IN_REPR)}" if test.errors else ""
+        return [*super()._summary(), score, f"{len(test.errors):,} of {test.samples:,} test images wrong{wrong}"]
 
     def to_json(self) -> dict[str, Any]:
         """The record as one JSON object of schema "ssnn.train/1", with scores and times."""

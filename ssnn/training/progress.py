@@ -32,6 +32,9 @@ class Progress:
     seconds_per_iteration: float
     batch: str
 
+    def __str__(self) -> str:
+        return f"cost {self.cost:.6f}  {1e3 * self.seconds_per_iteration:.2f} ms per iteration, {self.batch}"
+
 
 def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: float, batch: str) -> Progress:
     """The progress of a run, from the costs of all iterations so far."""

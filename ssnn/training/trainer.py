@@ -1,8 +1,11 @@
 """Training: a dataset, a backend and settings in; a model of plain numbers and NumPy arrays out.
 
-Nothing is printed here. A caller that wants to show progress, or to save what has been reached, passes a callback.
+Nothing is printed here but the progress bar that a caller may ask for. A caller that wants to show progress in another
+way, or to save what has been reached, passes a callback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 
 import numpy as np
@@ -25,7 +28,8 @@ from ssnn.training.batch import batch_to_device
 from ssnn.training.callbacks import Callbacks, CheckpointCallback, ProgressCallback, StoppingRule
 from ssnn.training.loop import Loop
 from ssnn.training.memory import check_memory
-from ssnn.training.progress import boundaries, progress_of
+from ssnn.training.progress import Progress, boundaries, progress_of
+from ssnn.training.progress_bar import notebook_or_terminal, progress_bar
 from ssnn.training.resume import check_continues
 from ssnn.tree import tree_map
 
@@ -40,6 +44,7 @@ def fit(
     checkpoint: CheckpointCallback | None = None,
     checkpoint_every: int | None = None,
     stopping: StoppingRule | None = None,
+    progress: bool = False,
 ) -> TrainedModel:
     """Train a network by full-batch gradient descent and evaluate it on the training and the test images.
 
@@ -63,6 +68,8 @@ def fit(
     stopping : callable, optional
         Called with all costs so far at the end of each progress step, and within a longer step about once a second;
         if it returns True, training ends there.
+    progress : bool
+        Whether to draw a progress bar, in a notebook or on standard error.
 
     Returns
     -------
@@ -91,7 +98,8 @@ def fit(
     begun = _begin(dataset, backend, settings, resume)
     batch = batch_to_device(backend, begun.standardization, dataset.train, begun.network, watch)
     loop = Loop(backend, batch, settings.learning_rate, watch)
-    trained = _train(begun, dataset, loop, backend, watch, callbacks, batch.content)
+    with _drawing(report, settings.iterations, len(begun.costs)) if progress else nullcontext(report) as report:
+        trained = _train(begun, dataset, loop, backend, watch, replace(callbacks, report=report), batch.content)
     train, test = (
         evaluate(_finite_logits(trained, loop, backend, part), part.labels) for part in (dataset.train, dataset.test)
     )
@@ -162,6 +170,19 @@ def _train(
         if callbacks.stopping is not None and callbacks.stopping(costs):
             break
     return model(network)
+
+
+@contextmanager
+def _drawing(report: ProgressCallback | None, iterations: int, done: int) -> Iterator[ProgressCallback]:
+    """Draw a bar, and call the caller's report too."""
+    with progress_bar(notebook_or_terminal(), iterations, done) as draw:
+
+        def draw_and_report(progress: Progress) -> None:
+            draw(progress)
+            if report is not None:
+                report(progress)
+
+        yield draw_and_report
 
 
 def _finite_logits(model: Model, loop: Loop, backend: Backend, samples: Samples) -> npt.NDArray[np.float64]:
