@@ -99,6 +99,16 @@ def tests_extras(session: nox.Session) -> None:
     )
 
 
+@nox.session(python="3.11")
+def onnx_oldest(session: nox.Session) -> None:
+    """Exported models in the oldest ONNX Runtime that they are made for; its NumPy is older than what ssnn needs."""
+    session.install("-e", ".[onnx]")
+    models = session.create_tmp()
+    session.run("python", "tests/onnx_oldest.py", "export", models)
+    session.install("onnxruntime==1.15.1", "numpy<2")
+    session.run("python", "tests/onnx_oldest.py", "check", models)
+
+
 @nox.session
 def tests_torch(session: nox.Session) -> None:
     """The tests of PyTorch: run only when asked for, because it is large; pinned, to get a build of known size."""
