@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol
 from ssnn.cli.streams import Output, OutputError, drop_unwritten, standard_streams
 from ssnn.errors import SsnnError, UsageError
 from ssnn.printable import printable
-from ssnn.system.signals import ENDINGS, SIGNALLED, signals_raise
+from ssnn.system.signals import ENDINGS, SIGNALLED, remove_temporary_files, signals_raise
 from ssnn.system.threads import FEWER
 
 NO_THREAD = "can't start new thread"  # what Python says of it
@@ -76,6 +76,7 @@ def exit_process(exit_code: int) -> NoReturn:
     """
     drop_unwritten()
     if exit_code > SIGNALLED:
+        remove_temporary_files()
         os._exit(exit_code)
     sys.exit(exit_code)
 

@@ -17,6 +17,7 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 from ssnn.errors import SsnnError, UsageError
+from ssnn.system.signals import temporary_files
 
 TEMPORARY = ".ssnn-part-"
 STREAMS = {1: "standard output", 2: "standard error"}  # by descriptor
@@ -40,7 +41,7 @@ def check_writable(path: str) -> None:
             return
         temporary, file = _open_temporary(Path(os.path.realpath(path)), 0o600)
         file.close()
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder; name a file" if path else "an output without a name") from None
     except (OSError, ValueError) as error:
@@ -149,7 +150,7 @@ def atomic_write(path: str | Path) -> Iterator[Callable[[bytes | memoryview], No
     finally:
         if target is not None:
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                _remove(temporary)
         with suppress(OSError):  # of a full disk, which has been reported
             file.close()
 
@@ -248,6 +249,7 @@ def _open_temporary(target: Path, mode: int) -> tuple[Path, BinaryIO]:
     """A new file in the same folder, locked for as long as it is open: by that others see that it is in use."""
     while True:
         temporary = _temporary(target)
+        temporary_files.add(str(temporary))
         file = os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
         with suppress(OSError):  # a file system without locks: there nothing is taken for abandoned
             _lock(file.fileno(), wait=True)
@@ -255,6 +257,13 @@ def _open_temporary(target: Path, mode: int) -> tuple[Path, BinaryIO]:
             if os.path.samestat(os.fstat(file.fileno()), os.stat(temporary)):
                 return temporary, file
         file.close()
+        temporary_files.discard(str(temporary))
+
+
+def _remove(temporary: Path) -> None:
+    """Remove a temporary file, if it has not taken its place."""
+    temporary.unlink(missing_ok=True)
+    temporary_files.discard(str(temporary))
 
 
 def _temporary(target: Path) -> Path:

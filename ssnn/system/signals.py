@@ -19,6 +19,7 @@ ENDINGS = {  # the signals that this system has, and what they do to a program
 SIGNALLED = 128  # what shells add to the number of the signal that ended a program
 REPEAT_SECONDS = 1.0  # within which one Ctrl-C may arrive twice, from the shell and from its process group
 IMPORTING = "<frozen importlib._bootstrap>"  # the code that each import runs in
+temporary_files: set[str] = set()  # of this process: entered before they are made, taken out when they are gone
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -98,7 +99,15 @@ def _handled(handler: Handler) -> Iterator[dict[int, Any]]:
             signal.signal(number, was)
 
 
+def remove_temporary_files() -> None:
+    """Remove what is left of this process, which ends without the ends of its blocks, or was signalled in one."""
+    for path in tuple(temporary_files):
+        with suppress(OSError):
+            os.unlink(path)
+
+
 def _end(number: int, frame: FrameType | None) -> NoReturn:
+    remove_temporary_files()
     _tell(f"\nssnn: {ENDINGS[number]}\n")
     os._exit(SIGNALLED + number)
 

@@ -56,7 +56,7 @@ def run(start, arguments, faults):
 
 def without_numbers(text):
     """The text but for times, and the spaces beside them."""
-    return re.sub(r"[\s\d.,e+−-]+", " ", text)
+    return " ".join(re.sub(r"\d[\d.,]*(e[+-]\d+)?", "0", text).split())
 
 
 def failure(faults, out, err):
@@ -235,10 +235,11 @@ def test_a_terminal_that_closes_takes_nothing(start, folder, tmp_path, is_heard,
             os.set_blocking(ours, False)
             os.read(ours, 1 << 16)
         os.close(ours)
-        totals["closed terminals"] += 1
         assert process.wait(timeout=60) == (129 if is_heard else 1)
         costs = ssnn.load_model(path).costs
         assert 0 < len(costs) < iterations if is_heard else len(costs) == iterations
 
     random = Random(0)
-    two_at_a_time(close, [random.uniform(0, 0.5) for _ in range(4)])
+    moments = [random.uniform(0, 0.5) for _ in range(4)]
+    two_at_a_time(close, moments)
+    totals["closed terminals"] += len(moments)
