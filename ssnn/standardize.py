@@ -86,13 +86,15 @@ def fit_pixels(pixels: Array, constant_features: str = "drop") -> Standardizatio
     )
 
 
-def fit_floats(rows: Array) -> Standardization:
+def fit_floats(rows: Array, weights: Array | None = None) -> Standardization:
     """Measure samples of any features, not grey values only; those that take one value alone are left out.
 
     Parameters
     ----------
     rows : float64 array (m, n0)
         Of any size.
+    weights : float64 array (m,), optional
+        What each sample weighs in mean and standard deviation, above 0; by default all weigh the same.
 
     Raises
     ------
@@ -113,8 +115,9 @@ def fit_floats(rows: Array) -> Standardization:
     # is a row here, so that libraries which add up contiguous numbers pairwise do so.
     columns = xp.take(rows.mT, features, axis=0) * xp.expand_dims(scale, axis=1)
     unit = (columns - xp.expand_dims(low, axis=1)) / xp.expand_dims(high - low, axis=1)
-    mean = xp.minimum(low + (high - low) * xp.mean(unit, axis=1), high)  # rounding must not lift it above all values
-    std = xp.maximum((high - low) * xp.std(unit, axis=1) / scale, xp.asarray(ulp(0.0), dtype=rows.dtype))
+    mean, std = _moments(unit, weights)
+    mean = xp.minimum(low + (high - low) * mean, high)  # rounding must not lift it above all values
+    std = xp.maximum((high - low) * std / scale, xp.asarray(ulp(0.0), dtype=rows.dtype))
     return Standardization(features, mean / scale, std, n_constant=rows.shape[1] - features.shape[0])
 
 
@@ -151,6 +154,16 @@ def standardize_floats(X: Array, mean: Array, std: Array) -> Array:
     xp = array_namespace(X)
     scale = _safe_scale(std)
     return standardize(X * xp.expand_dims(scale, axis=-1), mean * scale, std * scale)
+
+
+def _moments(unit: Array, weights: Array | None) -> tuple[Array, Array]:
+    """Mean and standard deviation of each row."""
+    xp = array_namespace(unit)
+    if weights is None:
+        return xp.mean(unit, axis=1), xp.std(unit, axis=1)
+    share = weights / xp.sum(weights)
+    mean = xp.sum(share * unit, axis=1)
+    return mean, xp.sqrt(xp.sum(share * (unit - xp.expand_dims(mean, axis=1)) ** 2, axis=1))
 
 
 def _safe_scale(spread: Array) -> Array:

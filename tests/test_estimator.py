@@ -11,6 +11,7 @@ if "sklearn" not in REQUIRED:
     pytest.importorskip("sklearn")
 
 import joblib
+import scipy.sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_classification
@@ -19,12 +20,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ssnn import ShallowNetworkClassifier, backends
 from ssnn.agreement import disagreement, tolerance
 from ssnn.errors import TrainingError
-from ssnn.network import Layer
+from ssnn.estimator import inputs as inputs_module
+from ssnn.network import Layer, gradients, update
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
 
@@ -135,7 +138,9 @@ def test_other_scales_and_backends_agree_with_it(few_digits, name, dtype):
 def test_an_offset_costs_float32_nothing(two_classes):
     X, y = two_classes
     plain, moved = (
-        ShallowNetworkClassifier(max_iter=50, random_state=0).fit(X + offset, y).decision_function(X + offset)
+        ShallowNetworkClassifier(max_iter=50, random_state=0, dtype="float32")
+        .fit(X + offset, y)
+        .decision_function(X + offset)
         for offset in (0, 1e6)
     )
     np.testing.assert_allclose(moved, plain, atol=1e-4)
@@ -160,7 +165,7 @@ def test_a_sample_too_far_away_for_the_dtype_is_refused(two_classes, outlier):
     X, y = two_classes
     far = X[:3].copy()
     far[1, 4] = outlier
-    estimator = ShallowNetworkClassifier((), max_iter=20, random_state=0).fit(X, y)
+    estimator = ShallowNetworkClassifier((), max_iter=20, random_state=0, dtype="float32").fit(X, y)
     for method in (estimator.decision_function, estimator.predict, estimator.predict_proba):
         with pytest.raises(
             ValueError, match="the logit of sample 1 is not finite in float32: its features are too far"
@@ -261,6 +266,133 @@ def test_it_works_in_pipelines_searches_and_processes(two_classes, tmp_path):
     np.testing.assert_array_equal(clone(best).fit(X, y).decision_function(X), best.decision_function(X))
 
 
+@pytest.mark.parametrize("form", ["dense", "csr", "coo"])
+def test_a_weight_counts_as_so_many_samples(two_classes, form):
+    X, y = two_classes
+    sample_weight = np.random.default_rng(0).integers(0, 4, len(y))
+    estimator = ShallowNetworkClassifier((4,), max_iter=100, dtype="float64", random_state=0)
+    repeated = clone(estimator).fit(X.repeat(sample_weight, axis=0), y.repeat(sample_weight))
+    weighted = clone(estimator).fit(X if form == "dense" else in_form(X, form), y, sample_weight=2 * sample_weight)
+    np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-12)
+    assert disagreement(network(weighted), network(repeated)) < 1e-11
+    only = clone(estimator).fit(
+        X[sample_weight > 0], y[sample_weight > 0], sample_weight=sample_weight[sample_weight > 0]
+    )
+    assert disagreement(network(only), network(clone(estimator).fit(X, y, sample_weight))) == 0
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "of_0", "of_1"), [({"no": 3}, 3, 1), ({"no": 0.5, "yes": 2}, 1, 4), ("balanced", None, None)]
+)
+def test_a_class_weighs_what_its_samples_weigh(two_classes, class_weight, of_0, of_1):
+    X, y = two_classes
+    X, y = X[60:], np.r_[np.zeros(60, int), y[120:]]  # more of class 0
+    if class_weight == "balanced":
+        of_0, of_1 = compute_class_weight("balanced", classes=np.array([0, 1]), y=y)
+    estimator = ShallowNetworkClassifier((4,), max_iter=50, dtype="float64", random_state=0)
+    weighted = clone(estimator).fit(X, y, sample_weight=np.where(y == 0, of_0, of_1))
+    classes = clone(estimator).set_params(class_weight=class_weight).fit(X, np.array(["no", "yes"])[y])
+    assert disagreement(network(classes), network(weighted)) < 1e-12
+
+
+def test_a_warm_start_goes_on_to_the_bit(two_classes):
+    X, y = two_classes
+    whole = ShallowNetworkClassifier((4,), max_iter=60, random_state=0).fit(X, y)
+    parts = clone(whole).set_params(max_iter=30, warm_start=True).fit(X, y).fit(X, y)
+    assert parts.loss_curve_ == whole.loss_curve_
+    assert parts.n_iter_ == 60
+    assert disagreement(network(parts), network(whole)) == 0
+    again = clone(whole).set_params(max_iter=30).fit(X, y).fit(X, y)
+    assert again.n_iter_ == 30
+    for change, message in (({"hidden_layer_sizes": 5}, "goes on with the"), ({}, "it has learnt")):
+        with pytest.raises(ValueError, match=message):
+            parts.set_params(**change).fit(X, y if change else y + 1)
+        parts.set_params(hidden_layer_sizes=(4,))
+    assert disagreement(network(parts), network(whole)) == 0
+
+
+def test_partial_fit_is_one_more_run_with_the_first_one_s_standardisation(two_classes):
+    X, y = two_classes
+    estimator = ShallowNetworkClassifier((4,), max_iter=20, dtype="float64", random_state=0)
+    estimator.partial_fit(X[:200], y[:200]).partial_fit(X[200:], y[200:], sample_weight=np.arange(1, 101))
+    begun = clone(estimator).fit(X[:200], y[:200])
+    reached, standardization = network(begun), begun.standardization_
+    inputs = ((X[200:] - standardization.mean) / standardization.std).T
+    weight = np.arange(1, 101)[None, :] / 5050
+    for _ in range(20):
+        gradient, _ = gradients(reached, inputs, y[None, 200:], weight)
+        reached = update(reached, gradient, estimator.learning_rate)
+    assert disagreement(network(estimator), reached) < 1e-12
+    assert estimator.n_iter_ == 40
+
+
+def test_the_first_part_may_lack_a_class_that_is_named(two_classes):
+    X, y = two_classes
+    words = np.array(["no", "yes"])[y]
+    estimator = ShallowNetworkClassifier(max_iter=5, random_state=0)
+    with pytest.raises(ValueError, match="two are needed"):
+        estimator.partial_fit(X[y == 0], words[y == 0])
+    estimator.partial_fit(X[y == 0], words[y == 0], classes=["yes", "no"]).partial_fit(X[y == 1], words[y == 1])
+    assert list(estimator.classes_) == ["no", "yes"]
+    with pytest.raises(ValueError, match=r"y holds .*maybe.*, which is none of"):
+        estimator.partial_fit(X[:2], ["no", "maybe"])
+
+
+def test_the_logarithm_of_a_probability_is_exact_where_the_probability_is_0(two_classes):
+    X, y = two_classes
+    estimator = ShallowNetworkClassifier((), max_iter=20, dtype="float64", random_state=0).fit(X, y)
+    np.testing.assert_allclose(estimator.predict_log_proba(X), np.log(estimator.predict_proba(X)), atol=1e-14)
+    far = X[:1] * 1e4
+    Z = estimator.decision_function(far)[0]
+    assert abs(Z) > 800
+    np.testing.assert_allclose(sorted(estimator.predict_log_proba(far)[0]), [-abs(Z), 0], rtol=1e-15)
+
+
+def test_a_class_that_was_never_seen_counts_as_wrong(two_classes):
+    X, y = two_classes
+    estimator = ShallowNetworkClassifier(max_iter=20, random_state=0).fit(X, y)
+    right = estimator.predict(X) == y
+    y = np.where(np.arange(len(y)) < 100, 7, y)
+    assert estimator.score(X, y) == np.mean(right & (y != 7))
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_sparse_matrix_gives_what_a_dense_one_gives(two_classes, form, dtype, monkeypatch):
+    X, y = two_classes
+    X = np.where(X > 0, X * 20, 0).astype(dtype)
+    dense = ShallowNetworkClassifier(max_iter=20, random_state=0).fit(X, y)
+    sparse = clone(dense).fit(in_form(X, form), y)
+    assert disagreement(network(sparse), network(dense)) == 0
+    monkeypatch.setattr(inputs_module, "BLOCK", 70)
+    np.testing.assert_allclose(sparse.decision_function(in_form(X, form)), dense.decision_function(X), rtol=1e-5)
+    monkeypatch.setattr(inputs_module.machine, "free_memory", lambda: 10**3)
+    with pytest.raises(ValueError, match=r"a sparse X \(300, 6\) is made dense .* 0\.0 GB are free; reduce"):
+        clone(dense).fit(in_form(X, form), y)
+
+
+def in_form(X, form):
+    return getattr(scipy.sparse, f"{form}_array")(X)
+
+
+@pytest.mark.parametrize(
+    ("change", "sample_weight", "message"),
+    [
+        ({}, [-1, *[1] * 299], "sample_weight: finite weights from 0 on"),
+        ({}, [np.nan, *[1] * 299], "sample_weight: finite weights from 0 on"),
+        ({}, [1] * 200, r"sample_weight.shape == \(200,\), expected \(300,\)"),
+        ({}, ["a"] * 300, "weights must be numbers"),
+        ({"class_weight": "fair"}, None, "class_weight 'fair': a dictionary"),
+        ({"class_weight": {2: 1}}, None, "class_weight names 2, and the classes are 0 and 1"),
+        ({"class_weight": {0: -1}}, None, "class_weight: finite weights from 0 on"),
+        ({"class_weight": {0: 0, 1: 0}}, None, "all sample weights are zero"),
+    ],
+)
+def test_weights_that_make_no_sense_are_refused(two_classes, change, sample_weight, message):
+    with pytest.raises(ValueError, match=message):
+        ShallowNetworkClassifier(**change).fit(*two_classes, sample_weight=sample_weight)
+
+
 def test_columns_are_known_by_name(two_classes):
     pandas = import_or_skip("pandas")
     frame = pandas.DataFrame(two_classes[0], columns=list("abcdef"))
@@ -268,6 +400,18 @@ def test_columns_are_known_by_name(two_classes):
     assert list(estimator.feature_names_in_) == list("abcdef")
     with pytest.raises(ValueError, match="feature names should match"):
         estimator.predict(frame[list("fedcba")])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "computed"), [(np.uint8, "float32"), (np.float32, "float32"), (np.float64, "float64"), (int, "float64")]
+)
+def test_it_computes_in_the_dtype_of_x_unless_one_is_named(two_classes, dtype, computed):
+    X, y = two_classes
+    X = np.clip(np.rint(20 * X + 100), 0, 255).astype(dtype)
+    for asked, given in ((None, computed), ("float32", "float32"), ("float64", "float64")):
+        estimator = ShallowNetworkClassifier(max_iter=2, dtype=asked).fit(X, y)
+        assert {W.dtype.name for W in estimator.coefs_} == {given}
+        assert estimator.predict_proba(X).dtype == given
 
 
 def test_random_states_seed(two_classes):

@@ -2,13 +2,12 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
@@ -18,11 +17,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ssnn.backends import Backend, open_backend
 from ssnn.data.dataset import host_array, refuse_masked
 from ssnn.errors import DataError, UsageError
+from ssnn.estimator.inputs import computing_dtype, dense_rows, for_device, like, place, row_blocks, sample_weights
 from ssnn.initialization import initial_network
 from ssnn.model import inference
 from ssnn.network import Layer, Network, logistic
 from ssnn.settings import Settings
-from ssnn.standardize import Standardization, fit_floats, fit_pixels, select, standardize_floats
+from ssnn.standardize import Standardization, fit_floats, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import Rows, batch_to_device
 from ssnn.training.loop import Loop
@@ -49,23 +49,33 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         Seeds the initial parameters. An integer, 0 … 4294967295, is the seed itself.
     backend : str
         The name of the array library that computes, one of `ssnn.available_backends`.
-    dtype : {"float32", "float64"}
-        Of the computation, and of what `decision_function` and `predict_proba` return.
+    dtype : {"float32", "float64"}, optional
+        By default that of X: float32 for pixels in uint8 and for numbers of at most 32 bits in floating point, else
+        float64. It is the dtype of the computation, and of what `decision_function` and `predict_proba` return.
     tol : float, optional
         End once in 10 iterations in a row the loss has not come more than `tol` below the best before, and give a
         ConvergenceWarning if that does not happen. From its small initial parameters a network with several hidden
         layers learns so slowly at first that this may end it there. By default all iterations are done, and
         faster: with `tol`, the host looks at every loss.
+    class_weight : {class: weight}, "balanced" or None
+        What each sample of a class weighs, besides its `sample_weight`; "balanced" lets both classes weigh the same
+        in all.
+    warm_start : bool
+        Whether a further `fit` goes on from the parameters of the last one, for `max_iter` more iterations; classes,
+        features and standardisation stay those of the first.
 
     Attributes
     ----------
     classes_ : array (2,)
+    dtype_ : {"float32", "float64"}
+        Of the last run.
     n_features_in_ : int
     feature_names_in_ : array (n_features_in_,) of str
         Where all features have names.
     n_iter_ : int
+        Iterations in all, with `warm_start` and `partial_fit` those of all runs.
     loss_curve_ : list of float
-        Mean cross-entropy of every iteration in nats, each taken before its update.
+        Weighted mean cross-entropy of every iteration in nats, each taken before its update.
     standardization_ : ssnn.standardize.Standardization
         Which features enter the network, and their means and standard deviations.
     coefs_ : list of array (n_in, n_out)
@@ -79,6 +89,10 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     NumPy on the host: what computes is `backend` alone, on the device that it prefers, and nothing stays there.
     """
 
+    standardization_: Standardization
+    loss_curve_: list[float]
+    dtype_: str
+
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (10,),
@@ -87,8 +101,10 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         max_iter: int = 500,
         random_state: int | np.random.RandomState | None = None,
         backend: str = "numpy",
-        dtype: str = "float32",
+        dtype: str | None = None,
         tol: float | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        warm_start: bool = False,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.learning_rate = learning_rate
@@ -97,54 +113,74 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         self.backend = backend
         self.dtype = dtype
         self.tol = tol
+        self.class_weight = class_weight
+        self.warm_start = warm_start
 
-    def fit(self, X: Array, y: Array) -> Self:
-        """Train from the start.
+    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:
+        """Train from the start, or go on where `warm_start` says so.
 
         Parameters
         ----------
-        X : array-like (m, n_features)
-            Numbers of any scale. Those in uint8 are taken for pixels and treated to the bit as `ssnn.fit` does;
-            all others are standardised in float64 on the host.
+        X : array-like or sparse (m, n_features)
+            Numbers of any scale. Those in uint8 are taken for pixels and treated to the bit as `ssnn.fit` does, unless
+            samples have weights; all others are standardised in float64 on the host. A sparse X is made dense.
         y : array-like (m,)
             Two classes, of which the second in sorted order is the positive one.
+        sample_weight : array-like (m,), optional
+            From 0 on. A sample of weight 2 counts as two such samples, one of weight 0 as none, in the loss and in
+            the standardisation.
 
         Raises
         ------
         ValueError
-            If a parameter makes no sense, there are not two classes, no feature varies, or an array is masked.
+            If a parameter makes no sense, there are not two classes, no feature varies, an array is masked, or a
+            sparse X does not fit into memory when it is dense.
         BackendError
             If the backend is not usable here.
         TrainingError
             If the loss or a parameter is no longer finite.
         """
-        settings, backend = self._settings(), self._open()
-        X, y = self._validated(X=X, y=y)
-        check_classification_targets(y)
-        target = type_of_target(y, input_name="y")
-        if target != "binary":
-            raise ValueError(f"Only binary classification is supported. The type of the target is {target}.")
-        classes, labels = np.unique(host_array(y, "y"), return_inverse=True)
+        settings = self._settings()
+        goes_on = self.warm_start and hasattr(self, "coefs_")
+        X, y = self._validated(reset=not goes_on, X=X, y=y)
+        classes, labels = _two_classes(y)
         if len(classes) < 2:
             raise ValueError("y holds one class only, and two are needed")
-        rows = _rows(X)
-        try:
-            found = fit_pixels(rows) if rows.dtype == np.uint8 else fit_floats(rows)
-        except DataError as error:  # scikit-learn's users expect a ValueError of data that cannot be used
-            raise ValueError(str(error)) from error
-        start = initial_network((rows.shape[1], *settings.hidden, 1), settings.seed, found.features)
-        inputs, on_device = _for_device(rows, found, self.dtype)
-        samples, watch = Rows(inputs, labels.astype(np.uint8)), Stopwatch()
-        batch = batch_to_device(backend, on_device, samples, start, watch)
-        loop = Loop(backend, batch, settings.learning_rate, watch)
-        network, losses = self._train(loop, backend.to_device(start), settings.iterations)
-        self.standardization_ = found
-        self.loss_curve_ = losses
-        self.n_iter_ = len(losses)
-        self.coefs_ = [_like(X, layer.W.T) for layer in network]
-        self.intercepts_ = [_like(X, layer.b[:, 0]) for layer in network]
-        self.classes_ = _like(X, classes) if classes.dtype.kind in "biuf" else classes
-        return self
+        return self._run(X, labels, classes, sample_weight, settings, goes_on)
+
+    def partial_fit(self, X: Array, y: Array, classes: Array | None = None, sample_weight: Array | None = None) -> Self:
+        """One more run of `max_iter` iterations over the samples given, from the parameters reached so far.
+
+        The first call measures the standardisation, which later calls keep.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`; after the first call, y may hold one class only.
+        classes : array-like (2,), optional
+            Both classes, where the first call's y may lack one.
+
+        Raises
+        ------
+        ValueError, BackendError, TrainingError
+            As in `fit`, and if y holds another class.
+        """
+        settings = self._settings()
+        goes_on = hasattr(self, "coefs_")
+        X, y = self._validated(reset=not goes_on, X=X, y=y)
+        if classes is not None:
+            known = np.unique(host_array(classes, "classes"))
+        elif goes_on:
+            known = host_array(self.classes_, "classes_")
+        else:
+            known, _ = _two_classes(y)
+        if len(known) != 2:
+            raise ValueError(f"classes {known.tolist()}: two are needed, in y or in the first call's classes")
+        values = host_array(y, "y")
+        if not np.all(np.isin(values, known)):
+            raise ValueError(f"y holds {values[~np.isin(values, known)][0]!r}, which is none of {known.tolist()}")
+        labels = (values == known[1]).astype(np.intp)
+        return self._run(X, labels, known, sample_weight, settings, goes_on)
 
     def decision_function(self, X: Array) -> Array:
         """The logit of each sample, (m,): positive for `classes_[1]`.
@@ -158,23 +194,29 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             be finite; so for all methods below.
         """
         X, Z = self._logits(X, "decision_function")
-        return _like(X, Z.astype(self.dtype))
+        return like(X, Z.astype(self.dtype_))
 
     def predict_proba(self, X: Array) -> Array:
         """The probability of each class, (m, 2), in the order of `classes_`."""
         X, Z = self._logits(X, "predict_proba")
-        return _like(X, np.stack([logistic(-Z), logistic(Z)], axis=1).astype(self.dtype))
+        return like(X, np.stack([logistic(-Z), logistic(Z)], axis=1).astype(self.dtype_))
+
+    def predict_log_proba(self, X: Array) -> Array:
+        """The logarithm of the probability of each class, (m, 2): finite also where the probability is rounded to 0."""
+        X, Z = self._logits(X, "predict_log_proba")
+        return like(X, -np.logaddexp(0, np.stack([Z, -Z], axis=1)).astype(self.dtype_))
 
     def predict(self, X: Array) -> Array:
         """The class of each sample, (m,)."""
         X, Z = self._logits(X, "predict")
         predicted = host_array(self.classes_, "classes_")[(Z > 0).astype(np.intp)]
-        return predicted if isinstance(self.classes_, np.ndarray) else _like(X, predicted)
+        return predicted if isinstance(self.classes_, np.ndarray) else like(X, predicted)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         tags.array_api_support = True
+        tags.input_tags.sparse = True
         return tags
 
     def _settings(self) -> Settings:
@@ -189,12 +231,69 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             seed = check_random_state(seed).randint(2**32, dtype=np.uint32)
         return Settings(hidden=tuple(sizes), learning_rate=self.learning_rate, iterations=self.max_iter, seed=seed)
 
-    def _validated(self, **arrays: Array) -> Array:
-        """X as scikit-learn takes it, and y where there is one, which makes it a new fit."""
+    def _validated(self, reset: bool, **arrays: Array) -> Array:
+        """X as scikit-learn takes it, and y where there is one."""
         for name, array in arrays.items():
             refuse_masked(array, name)
         with np.errstate(over="ignore", invalid="ignore"):  # of the sum by which it sees whether all are finite
-            return validate_data(self, reset="y" in arrays, **arrays)
+            return validate_data(self, reset=reset, accept_sparse="csr", **arrays)
+
+    def _run(
+        self,
+        X: Array,
+        labels: npt.NDArray[np.intp],
+        classes: npt.NDArray[Any],
+        sample_weight: Array | None,
+        settings: Settings,
+        goes_on: bool,
+    ) -> Self:
+        """Train, from the start or from the parameters reached so far; an error changes nothing."""
+        dtype = self.dtype or computing_dtype(X)
+        backend = self._open(dtype)
+        weights = sample_weights(sample_weight, self.class_weight, labels, classes)
+        rows = dense_rows(X)
+        if weights is not None:
+            counts = weights > 0
+            rows, labels, weights = rows[counts], labels[counts], weights[counts]
+        losses: list[float] = []
+        if goes_on:
+            standardization, losses = self.standardization_, self.loss_curve_
+            start = self._continued(classes, settings)
+        else:
+            standardization = _measured(rows, weights)
+            start = initial_network((rows.shape[1], *settings.hidden, 1), settings.seed, standardization.features)
+        inputs, on_device = for_device(rows, standardization, dtype)
+        samples, watch = Rows(inputs, labels.astype(np.uint8)), Stopwatch()
+        batch = batch_to_device(backend, on_device, samples, start, watch, weights)
+        loop = Loop(backend, batch, settings.learning_rate, watch)
+        network, new_losses = self._train(loop, backend.to_device(start), settings.iterations)
+        self.dtype_ = dtype
+        self.standardization_ = standardization
+        self.loss_curve_ = losses + new_losses
+        self.n_iter_ = len(self.loss_curve_)
+        self.coefs_ = [like(X, layer.W.T) for layer in network]
+        self.intercepts_ = [like(X, layer.b[:, 0]) for layer in network]
+        self.classes_ = like(X, classes) if classes.dtype.kind in "biuf" else classes
+        return self
+
+    def _network(self) -> Network:
+        """The parameters reached so far, on the host."""
+        return tuple(
+            Layer(host_array(W.T, "coefs_"), host_array(b, "intercepts_")[:, None])
+            for W, b in zip(self.coefs_, self.intercepts_, strict=True)
+        )
+
+    def _continued(self, classes: npt.NDArray[Any], settings: Settings) -> Network:
+        """The parameters reached so far, for a run that must be one of the same network and classes."""
+        network, known = self._network(), host_array(self.classes_, "classes_").tolist()
+        hidden = tuple(len(layer.b) for layer in network[:-1])
+        if classes.tolist() != known:
+            raise ValueError(f"classes {classes.tolist()}: it has learnt {known}, and goes on with the same ones only")
+        if settings.hidden != hidden:
+            raise ValueError(
+                f"hidden_layer_sizes {settings.hidden}: it goes on with the {hidden} that it has learnt with"
+            )
+        return network
 
     def _train(self, loop: Loop, start: Network, iterations: int) -> tuple[Network, list[float]]:
         """All iterations, or with `tol` one by one until the loss has settled; the network as NumPy arrays."""
@@ -212,33 +311,32 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
                     f"the loss still improved by more than tol={self.tol:g} in one of the last {N_ITER_NO_CHANGE} of "
                     f"all {len(losses)} iterations; raise max_iter or tol",
                     ConvergenceWarning,
-                    stacklevel=3,  # the caller of fit
+                    stacklevel=4,  # the caller of fit
                 )
         return loop.to_host_finite(network, len(losses)), losses
 
-    def _open(self) -> Backend:
-        return open_backend(self.backend, dtype=self.dtype)
+    def _open(self, dtype: str) -> Backend:
+        return open_backend(self.backend, dtype=dtype)
 
     def _logits(self, X: Array, method: str) -> tuple[Array, npt.NDArray[np.float64]]:
         """X once it is validated, and the logit of each sample, (m,)."""
         check_is_fitted(self, "coefs_")
-        X = self._validated(X=X)
+        X = self._validated(reset=False, X=X)
         fitted = self.coefs_[0]
-        if (array_namespace(X), device(X)) != (array_namespace(fitted), device(fitted)):
+        if place(X) != place(fitted):
             raise ValueError(
                 f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
                 f"those passed to fit(): {_place(fitted)}, not {_place(X)}"
             )
-        network = tuple(
-            Layer(host_array(W.T, "coefs_"), host_array(b, "intercepts_")[:, None])
-            for W, b in zip(self.coefs_, self.intercepts_, strict=True)
-        )
-        inputs, on_device = _for_device(_rows(X), self.standardization_, self.dtype)
-        Z = inference.logits(self._open(), network, on_device, inputs)
+        network, backend, found = self._network(), self._open(self.dtype_), []
+        for rows in row_blocks(X):
+            inputs, on_device = for_device(rows, self.standardization_, self.dtype_)
+            found.append(inference.logits(backend, network, on_device, inputs))
+        Z = np.concatenate(found)
         if not np.all(np.isfinite(Z)):
             sample = int(np.flatnonzero(~np.isfinite(Z))[0])
             raise ValueError(
-                f"the logit of sample {sample} is not finite in {self.dtype}: its features are too far from those in "
+                f"the logit of sample {sample} is not finite in {self.dtype_}: its features are too far from those in "
                 "training; scale or leave out such samples"
             )
         return X, Z
@@ -257,34 +355,24 @@ class _Patience:
         return self._without_change == N_ITER_NO_CHANGE
 
 
-def _for_device(
-    rows: npt.NDArray[Any], standardization: Standardization, dtype: str
-) -> tuple[npt.NDArray[Any], Standardization]:
-    """Samples for the device, and the standardisation that is left to it: all for pixels, none for the rest.
-
-    In float32, as on the device, a large offset would leave nothing of the differences between samples. What is too
-    large for the dtype becomes infinite, and so does, or becomes NaN, the logit, which is checked.
-    """
-    if rows.dtype == np.uint8:
-        return rows, standardization
-    n = len(standardization.features)
-    features, mean, std = standardization.arrays
-    with np.errstate(over="ignore"):
-        X = standardize_floats(select(rows, features), mean, std).T.astype(dtype)
-    return X, Standardization(np.arange(n), np.zeros(n), np.ones(n), n_constant=0)
+def _two_classes(y: Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """The classes in y, one or two, and which of them each sample is of."""
+    check_classification_targets(y)
+    target = type_of_target(y, input_name="y")
+    if target != "binary":
+        raise ValueError(f"Only binary classification is supported. The type of the target is {target}.")
+    return np.unique(host_array(y, "y"), return_inverse=True)
 
 
-def _rows(X: Array) -> npt.NDArray[Any]:
-    """X on the host, in uint8 or float64."""
-    rows = host_array(X, "X")
-    with np.errstate(over="ignore"):  # of a long double, which is checked as an infinite number
-        return rows if rows.dtype == np.uint8 else rows.astype(np.float64, copy=False)
+def _measured(rows: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None) -> Standardization:
+    """The standardisation of these samples; that of weighted pixels is no longer exact, as that of pixels is."""
+    try:
+        if weights is None:
+            return fit_pixels(rows) if rows.dtype == np.uint8 else fit_floats(rows)
+        return fit_floats(rows.astype(np.float64, copy=False), weights)
+    except DataError as error:  # scikit-learn's users expect a ValueError of data that cannot be used
+        raise ValueError(str(error)) from error
 
 
 def _place(array: Array) -> str:
-    return f"{type(array).__name__} on {device(array)}"
-
-
-def _like(X: Array, values: npt.NDArray[Any]) -> Array:
-    """The values in the namespace and on the device of X."""
-    return array_namespace(X).asarray(values, device=device(X), copy=True)
+    return f"{type(array).__name__} on {place(array)[1]}"

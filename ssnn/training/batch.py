@@ -51,7 +51,7 @@ class Batch:
     Y : array (p, 1, s)
         The classes.
     sample_weight : array (p, 1, s)
-        1/m for each of the m samples, 0 for padding.
+        1/m for each of the m samples, or their weights over the sum of these; 0 for padding.
     accumulation : Accumulation
         How the batch is split.
     transform : (array (n0,), array (n0,), array (n0,))
@@ -83,10 +83,22 @@ def batch_to_device(
     samples: Samples | Rows,
     start: Network,
     watch: Stopwatch,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> Batch:
     """Bring samples to the device, split as the backend chooses for this network (or stack of networks).
 
     The time goes to "transfer" and "compile" on the stopwatch.
+
+    Parameters
+    ----------
+    backend : Backend
+    standardization : Standardization
+    samples : Samples or Rows
+    start : tuple of Layer
+        A network of the shapes that will be trained.
+    watch : Stopwatch
+    weights : float64 array (m,), optional
+        What each sample weighs in the mean, above 0; by default all weigh the same.
 
     Raises
     ------
@@ -94,14 +106,15 @@ def batch_to_device(
         If the device cannot hold them.
     """
     W = [layer.W for layer in start]
-    weights = max(w.shape[-2] * w.shape[-1] for w in W)
-    accumulation = backend.accumulation(len(samples), W[0].shape[-1], weights, is_stack=W[0].ndim > 2)
+    largest = max(w.shape[-2] * w.shape[-1] for w in W)
+    accumulation = backend.accumulation(len(samples), W[0].shape[-1], largest, is_stack=W[0].ndim > 2)
     _check_memory(backend, len(samples), W[0].shape[-1], accumulation)
     size, count = accumulation.microbatch_size, accumulation.count(len(samples))
     with watch.measure("transfer"):
         transform = backend.to_device(standardization.arrays)
         classes = pad_rows(samples.labels.astype(np.float64), count * size).reshape(count, 1, size)
-        weight = pad_rows(np.full(len(samples), 1 / len(samples)), count * size).reshape(count, 1, size)
+        share = np.full(len(samples), 1 / len(samples)) if weights is None else weights / np.sum(weights)
+        weight = pad_rows(share, count * size).reshape(count, 1, size)
         Y, sample_weight = backend.shard(count, lambda start, stop: (classes[start:stop], weight[start:stop]))
     if accumulation.raw_pixels:
         with watch.measure("transfer"):
