@@ -95,7 +95,10 @@ def tests_extras(session: nox.Session) -> None:
         "not (cupy or torch)" + SLOW,
         *(f"tests/test_{part}.py" for part in EXTRAS),
         *session.posargs,
-        env=requiring(session, "ipykernel,jinja2,matplotlib,mypy,nbclient,nbformat,onnx,onnxruntime,pandas,playwright,sklearn"),
+        env=requiring(
+            session,
+            "ipykernel,jinja2,matplotlib,mypy,nbclient,nbformat,onnx,onnxruntime,pandas,playwright,sklearn",
+        ),
     )
 
 

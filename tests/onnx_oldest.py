@@ -1,7 +1,7 @@
 """Exported models in an ONNX Runtime that is too old to live beside ssnn: `nox -s onnx_oldest`.
 
-`python tests/onnx_oldest.py export FOLDER` writes models and what they predict, `… check FOLDER` holds the runtime that is
-installed to it.
+`python tests/onnx_oldest.py export FOLDER` writes models and what they predict, `… check FOLDER` holds the
+runtime that is installed to it.
 """
 
 import sys

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,8 +19,9 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -27,6 +29,7 @@ from ssnn import ShallowNetworkClassifier, backends
 from ssnn.agreement import disagreement, tolerance
 from ssnn.errors import TrainingError
 from ssnn.estimator import inputs as inputs_module
+from ssnn.initialization import initial_network
 from ssnn.network import Layer, gradients, update
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
@@ -281,6 +284,63 @@ def test_a_weight_counts_as_so_many_samples(two_classes, form):
     assert disagreement(network(only), network(clone(estimator).fit(X, y, sample_weight))) == 0
 
 
+@pytest.mark.parametrize("hidden", [(4,), (6, 4)])
+def test_weights_do_what_they_do_in_scikit_learn_s_own_network(two_classes, hidden):
+    """It begins with the same parameters, on features that are standardised with the same weights."""
+    X, y = two_classes
+    sample_weight = np.random.default_rng(0).exponential(size=len(y))
+    X = StandardScaler().fit_transform(X, sample_weight=sample_weight)
+    ours = ShallowNetworkClassifier(hidden, max_iter=60, dtype="float64", random_state=0).fit(X, y, sample_weight)
+    options = {"alpha": 0, "batch_size": len(y), "learning_rate_init": 0.5, "momentum": 0, "shuffle": False}
+    theirs = MLPClassifier(hidden, solver="sgd", nesterovs_momentum=False, **options)
+    theirs.partial_fit(X, y, classes=[0, 1])
+    start = initial_network((6, *hidden, 1), 0)
+    theirs.coefs_, theirs.intercepts_ = [layer.W.T.copy() for layer in start], [layer.b[:, 0].copy() for layer in start]
+    for _ in range(60):
+        theirs.partial_fit(X, y, sample_weight=sample_weight)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_[1:], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "weights"), [({}, [0, 1]), ({"class_weight": {0: 0}}, [1, 1]), ({"class_weight": "balanced"}, [1, 0])]
+)
+def test_a_class_without_weight_is_no_class_to_learn(two_classes, change, weights):
+    X, y = two_classes
+    with pytest.raises(ValueError, match="y holds one class only, of the samples that have a weight above 0"):
+        ShallowNetworkClassifier(max_iter=2, **change).fit(X, y, sample_weight=np.array(weights)[y])
+
+
+def test_a_wide_sparse_matrix_is_dense_a_few_rows_at_a_time(two_classes):
+    X, _ = two_classes
+    wide = scipy.sparse.csr_array((X.ravel(), (np.repeat(np.arange(300), 6), np.tile(np.arange(6), 300))), (300, 10**5))
+    estimator = ShallowNetworkClassifier((), max_iter=2, random_state=0).fit(wide[:4], [0, 1, 0, 1])
+    tracemalloc.start()
+    estimator.predict(wide)
+    assert tracemalloc.get_traced_memory()[1] < 0.9 * 300 * 10**5 * 8
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("later", [np.float64, ">f4"])
+def test_a_run_that_goes_on_keeps_its_dtype_whatever_that_of_x(two_classes, later):
+    X, y = two_classes
+    estimator = ShallowNetworkClassifier(max_iter=2, random_state=0).fit(X.astype("=f4"), y)
+    estimator.set_params(warm_start=True).fit(X.astype(later), y)
+    assert {W.dtype.name for W in estimator.coefs_} == {"float32"}
+    in_other_order = ShallowNetworkClassifier(max_iter=2, random_state=0).fit(X.astype(">f4"), y)
+    assert in_other_order.dtype_ == "float32"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_samples_that_are_masked_by_weights_of_0_change_no_bit(two_classes, dtype):
+    X, y = two_classes
+    X, kept = (20 * X + 128).astype(dtype), np.arange(300) < 200
+    estimator = ShallowNetworkClassifier((4,), max_iter=20, random_state=0)
+    masked, without = clone(estimator).fit(X, y, sample_weight=3 * kept), clone(estimator).fit(X[kept], y[kept])
+    assert disagreement(network(masked), network(without)) == 0
+    assert masked.loss_curve_ == without.loss_curve_
+
+
 @pytest.mark.parametrize(
     ("class_weight", "of_0", "of_1"), [({"no": 3}, 3, 1), ({"no": 0.5, "yes": 2}, 1, 4), ("balanced", None, None)]
 )
@@ -364,7 +424,7 @@ def test_a_sparse_matrix_gives_what_a_dense_one_gives(two_classes, form, dtype, 
     dense = ShallowNetworkClassifier(max_iter=20, random_state=0).fit(X, y)
     sparse = clone(dense).fit(in_form(X, form), y)
     assert disagreement(network(sparse), network(dense)) == 0
-    monkeypatch.setattr(inputs_module, "BLOCK", 70)
+    monkeypatch.setattr(inputs_module, "BLOCK_BYTES", 70 * 6 * 8)
     np.testing.assert_allclose(sparse.decision_function(in_form(X, form)), dense.decision_function(X), rtol=1e-5)
     monkeypatch.setattr(inputs_module.machine, "free_memory", lambda: 10**3)
     with pytest.raises(ValueError, match=r"a sparse X \(300, 6\) is made dense .* 0\.0 GB are free; reduce"):
@@ -382,6 +442,7 @@ def in_form(X, form):
         ({}, [np.nan, *[1] * 299], "sample_weight: finite weights from 0 on"),
         ({}, [1] * 200, r"sample_weight.shape == \(200,\), expected \(300,\)"),
         ({}, ["a"] * 300, "weights must be numbers"),
+        ({}, [1j] * 300, "weights must be numbers"),
         ({"class_weight": "fair"}, None, "class_weight 'fair': a dictionary"),
         ({"class_weight": {2: 1}}, None, "class_weight names 2, and the classes are 0 and 1"),
         ({"class_weight": {0: -1}}, None, "class_weight: finite weights from 0 on"),

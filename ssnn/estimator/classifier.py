@@ -50,8 +50,9 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     backend : str
         The name of the array library that computes, one of `ssnn.available_backends`.
     dtype : {"float32", "float64"}, optional
-        By default that of X: float32 for pixels in uint8 and for numbers of at most 32 bits in floating point, else
-        float64. It is the dtype of the computation, and of what `decision_function` and `predict_proba` return.
+        By default that of the first X: float32 for pixels in uint8 and for numbers of at most 32 bits in floating
+        point, else float64. It is the dtype of the computation, and of what `decision_function` and `predict_proba`
+        return.
     tol : float, optional
         End once in 10 iterations in a row the loss has not come more than `tol` below the best before, and give a
         ConvergenceWarning if that does not happen. From its small initial parameters a network with several hidden
@@ -144,9 +145,11 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         goes_on = self.warm_start and hasattr(self, "coefs_")
         X, y = self._validated(reset=not goes_on, X=X, y=y)
         classes, labels = _two_classes(y)
-        if len(classes) < 2:
-            raise ValueError("y holds one class only, and two are needed")
-        return self._run(X, labels, classes, sample_weight, settings, goes_on)
+        weights = sample_weights(sample_weight, self.class_weight, labels, classes)
+        if len(np.unique(labels if weights is None else labels[weights > 0])) < 2:
+            weighted = "" if weights is None else ", of the samples that have a weight above 0"
+            raise ValueError(f"y holds one class only{weighted}, and two are needed")
+        return self._run(X, labels, classes, weights, settings, goes_on)
 
     def partial_fit(self, X: Array, y: Array, classes: Array | None = None, sample_weight: Array | None = None) -> Self:
         """One more run of `max_iter` iterations over the samples given, from the parameters reached so far.
@@ -178,9 +181,11 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             raise ValueError(f"classes {known.tolist()}: two are needed, in y or in the first call's classes")
         values = host_array(y, "y")
         if not np.all(np.isin(values, known)):
-            raise ValueError(f"y holds {values[~np.isin(values, known)][0]!r}, which is none of {known.tolist()}")
+            unknown = values[~np.isin(values, known)].tolist()[0]
+            raise ValueError(f"y holds {unknown!r}, which is none of {known.tolist()}")
         labels = (values == known[1]).astype(np.intp)
-        return self._run(X, labels, known, sample_weight, settings, goes_on)
+        weights = sample_weights(sample_weight, self.class_weight, labels, known)
+        return self._run(X, labels, known, weights, settings, goes_on)
 
     def decision_function(self, X: Array) -> Array:
         """The logit of each sample, (m,): positive for `classes_[1]`.
@@ -243,18 +248,19 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         X: Array,
         labels: npt.NDArray[np.intp],
         classes: npt.NDArray[Any],
-        sample_weight: Array | None,
+        weights: npt.NDArray[np.float64] | None,
         settings: Settings,
         goes_on: bool,
     ) -> Self:
         """Train, from the start or from the parameters reached so far; an error changes nothing."""
-        dtype = self.dtype or computing_dtype(X)
+        dtype = self.dtype or (self.dtype_ if goes_on else computing_dtype(X))
         backend = self._open(dtype)
-        weights = sample_weights(sample_weight, self.class_weight, labels, classes)
-        rows = dense_rows(X)
+        rows = dense_rows(X, is_weighted=weights is not None)
         if weights is not None:
             counts = weights > 0
             rows, labels, weights = rows[counts], labels[counts], weights[counts]
+            if np.all(weights == weights[0]):
+                weights = None  # so that weights of 0 and 1 give the bits of the samples that are left
         losses: list[float] = []
         if goes_on:
             standardization, losses = self.standardization_, self.loss_curve_

@@ -14,17 +14,18 @@ from ssnn.standardize import Standardization, select, standardize_floats
 from ssnn.system import machine
 from ssnn.typing import Array
 
-BLOCK = 4096  # rows of a sparse X that are dense at once, to predict
-COPIES = 3  # of a dense X while it is measured and standardised
+BLOCK_BYTES = 2**26  # of a sparse X, dense and in float64, at once in a prediction
+COPIES = 5  # in float64, of a dense X while it is measured and standardised
+PIXEL_COPIES = 11  # in uint8, of pixels without weights
 
 
 def computing_dtype(X: Array) -> str:
     """In which dtype to compute with such an X: float32 where that holds all its digits, or those of pixels."""
-    name = str(X.dtype).rpartition(".")[2]  # as in torch.float32
+    name = getattr(X.dtype, "name", str(X.dtype)).rpartition(".")[2]  # as in torch.float32, which has no name
     return "float32" if name in ("uint8", "float16", "bfloat16", "float32") else "float64"
 
 
-def dense_rows(X: Array) -> npt.NDArray[Any]:
+def dense_rows(X: Array, is_weighted: bool = False) -> npt.NDArray[Any]:
     """X on the host, in uint8 or float64.
 
     Raises
@@ -33,8 +34,9 @@ def dense_rows(X: Array) -> npt.NDArray[Any]:
         If X is sparse and does not fit into memory when it is dense.
     """
     if issparse(X):
-        itemsize = 1 if X.dtype == np.uint8 else np.dtype(np.float64).itemsize
-        needed, free = COPIES * itemsize * X.shape[0] * X.shape[1], machine.free_memory()
+        is_exact = X.dtype == np.uint8 and not is_weighted
+        each = PIXEL_COPIES if is_exact else COPIES * np.dtype(np.float64).itemsize
+        needed, free = each * X.shape[0] * X.shape[1], machine.free_memory()
         if needed > free:
             raise UsageError(
                 f"a sparse X {X.shape} is made dense to train on it, which takes {needed / 1e9:,.1f} GB, and "
@@ -51,8 +53,9 @@ def row_blocks(X: Array) -> Iterator[npt.NDArray[Any]]:
     if not issparse(X):
         yield dense_rows(X)
         return
-    for start in range(0, X.shape[0], BLOCK):
-        yield dense_rows(X[start : start + BLOCK])
+    length = max(1, BLOCK_BYTES // (np.dtype(np.float64).itemsize * X.shape[1]))
+    for start in range(0, X.shape[0], length):
+        yield dense_rows(X[start : start + length])
 
 
 def for_device(
@@ -89,7 +92,7 @@ def sample_weights(
     labels: npt.NDArray[np.intp],
     classes: npt.NDArray[Any],
 ) -> npt.NDArray[np.float64] | None:
-    """The weight of each sample, (m,), of which the largest is 1; None where all weigh the same.
+    """The weight of each sample, (m,), of which the largest is 1; None where none is given.
 
     Parameters
     ----------
@@ -149,6 +152,9 @@ def _check_weights(name: str, weights: npt.NDArray[np.float64]) -> None:
 
 def _floats(weights: Any) -> npt.NDArray[np.float64]:
     try:
-        return host_array(weights, "weights").astype(np.float64)
+        values = host_array(weights, "weights")
+        if values.dtype.kind == "c":
+            raise TypeError("they are complex")
+        return values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise UsageError(f"weights must be numbers ({error})") from None
