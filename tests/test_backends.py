@@ -1,3 +1,4 @@
+import importlib
 import signal
 
 import numpy as np
@@ -5,9 +6,9 @@ import pytest
 from support import BACKENDS, open_or_skip, run_python
 
 from ssnn import backends
-from ssnn.backends import DTYPES, Options
+from ssnn.backends import DTYPES, Accumulation, Options
 from ssnn.backends.numpy import NumpyBackend
-from ssnn.errors import BackendError
+from ssnn.errors import BackendError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
@@ -27,6 +28,31 @@ def test_a_library_without_a_gpu_says_what_would_bring_one(name):
         backends.open_backend(name, device="gpu")
     with pytest.raises(BackendError, match=f"tf32 needs an NVIDIA GPU, and {name} runs on cpu here"):
         backends.open_backend(name, precision="tf32")
+
+
+class WithGpu(NumpyBackend):
+    """NumPy as if it also ran on a GPU."""
+
+    device_kinds = ("cpu", "cuda")
+
+    @classmethod
+    def devices(cls):
+        return ("cuda:0", "cpu")
+
+
+def test_threads_are_the_cpu_s_and_tf32_is_a_gpu_s():
+    assert WithGpu(Options(precision="tf32")).device == "cuda:0"
+    assert WithGpu(Options(device="cpu", threads=1)).device == "cpu"
+    with pytest.raises(UsageError, match="threads are a setting of the CPU, and numpy runs on cuda:0 here"):
+        WithGpu(Options(threads=1))
+    with pytest.raises(BackendError, match="tf32 needs an NVIDIA GPU, and numpy runs on cpu here"):
+        WithGpu(Options(device="cpu", precision="tf32"))
+
+
+@pytest.mark.parametrize("name", backends.BUILT_IN)
+def test_the_command_that_installs_a_library_needs_none(name):
+    module, _, found = backends.BUILT_IN[name].partition(":")
+    assert getattr(importlib.import_module(module), found).install_command().startswith("python -m pip install ")
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -65,9 +91,11 @@ def test_a_backend_that_changes_arrays_or_refuses_some_is_found(bring, error, me
         check_arrays(Wrong(bring))
 
 
-def test_what_the_loop_and_the_transfer_give_has_been_waited_for(monkeypatch, few_digits):
+@pytest.mark.parametrize("raw_pixels", [False, True])
+def test_what_the_loop_and_the_transfer_give_has_been_waited_for(monkeypatch, few_digits, raw_pixels):
     backend, waited = open_or_skip("numpy"), []
     monkeypatch.setattr(backend, "synchronize", waited.append)
+    monkeypatch.setattr(backend, "accumulation", lambda *_, **__: Accumulation(200, raw_pixels=raw_pixels))
     standardization = fit_pixels(few_digits.train.pixels)
     start = initial_network((784, 10, 1), 0, standardization.features)
     batch = batch_to_device(backend, standardization, few_digits.train, start, Stopwatch())

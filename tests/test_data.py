@@ -209,6 +209,40 @@ def test_a_truncated_file_is_refused(tmp_path, compress, draw):
         idx.read_images(path)
 
 
+def test_blocks_of_images_are_the_file_s_and_no_longer_than_asked_for(tmp_path):
+    path = tmp_path / "images"
+    path.write_bytes(image_file())
+    blocks = list(idx.image_blocks(path, 4, 28))
+    assert [block.shape for block in blocks] == [(4, 28, 28), (2, 28, 28)]
+    assert b"".join(block.tobytes() for block in blocks) == image_file()[16:]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (image_file()[:-5], "truncated: 5 bytes missing of the 4704 that"),
+        (image_file()[: 16 + 2 * 784 + 1], "truncated: 3135 bytes missing of the 4704 that"),
+        (image_file() + b"x", "trailing bytes after the 4704 that"),
+        (image_file(rows=27), "images of 27x28 pixels, where 28x28 are known"),
+        (image_file(columns=29), "images of 28x29 pixels, where 28x28 are known"),
+        (label_file(range(10)) + b"\0" * 9, "magic number 0x00000801 where 0x00000803"),
+    ],
+)
+def test_a_wrong_file_of_images_is_refused_by_its_blocks_too(tmp_path, content, message):
+    path = tmp_path / "images"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(idx.image_blocks(path, 4, 28))
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bytes], ids=["gzipped", "plain"])
+def test_files_of_the_format_are_known_by_their_beginning(tmp_path, compress):
+    path = tmp_path / (IMAGES if compress is gzip.compress else "images")
+    for content, looks_like_it in ((image_file(), True), (label_file(), True), (b"\0\0\0\3", False), (b"\0\0", False)):
+        path.write_bytes(compress(content))
+        assert idx.is_idx(path) == looks_like_it
+
+
 def test_without_mnist_auto_draws_digits_and_warns_the_caller_why():
     with pytest.warns(UserWarning, match="synthetic digits: .* because MNIST is not in .*--data-dir") as warned:
         digits = data.load_data()

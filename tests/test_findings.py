@@ -110,8 +110,11 @@ def image(contribution=0.0, own=1.0, other=2.0, **changes):
 
 
 def found(explained, distance=0.0, never_varies=False, logit_sizes=(4.0, 9.0)):
-    """The findings of an image by kind; the standardised distances of the training images are 0 … 999."""
-    lit = np.arange(784) == ODD if never_varies else np.zeros(784, bool)
+    """The findings of an image by kind; standardised distances and novelty scores of the training images are 0 … 999.
+
+    What it lights may be what never varies in training.
+    """
+    lit = (explained.pixels > 0) & never_varies
     thousand = np.arange(1000.0)
     reference = Reference((0, 1), lit, 0 * PIXELS, ~lit | lit, thousand, thousand, np.array(logit_sizes))
     return {finding.kind: finding for finding in findings(explained, distance, 0.0, reference)}
@@ -158,6 +161,66 @@ def above(value):
 )
 def test_a_reason_begins_where_it_is_said_to(kind, explained, there, options):
     assert (kind in found(explained, **options)) == there
+
+
+@pytest.mark.parametrize(
+    ("explained", "there"),
+    [
+        (image(label=8, digit=8, own=2.0, other=1.0), False),
+        (image(label=8, digit=8, own=1.0, other=2.0), True),
+        (image(label=3, digit=3, own=2.0, other=1.0), True),
+        (image(label=3, digit=3, own=1.0, other=2.0), False),
+        (image(digit=3, own=2.0, other=1.0), True),
+    ],
+)
+def test_class_0_may_be_the_larger_digit(explained, there):
+    (zero,), (one,) = explained.neighbours
+    neighbours = (replace(zero, digit=8),), (replace(one, digit=3),)
+    assert ("other class" in found(replace(explained, neighbours=neighbours))) == there
+
+
+NEAR = tuple(Neighbour(index, 1, float(index), PIXELS) for index in (2, 3))
+FAR = tuple(Neighbour(index, 0, float(index), PIXELS) for index in (1004, 1005))
+
+
+@pytest.mark.parametrize(
+    ("kind", "explained", "options", "text"),
+    [
+        ("mislabelled", image(label=0, votes=(0, 1)), {}, ": the network takes it for a 1, each of its 1 nearest"),
+        ("mislabelled", image(label=0, neighbours=(FAR, NEAR)), {}, ": all 5 networks take it for a 1, each of its 2"),
+        (
+            "other class",
+            image(label=0, neighbours=(FAR, NEAR)),
+            {},
+            "It looks like a 1: the nearest training image is one (image 2, at a distance of 2.00), and the nearest 0 "
+            "is farther away (image 1,004, 1004.00).",
+        ),
+        ("far outside", image(), {"distance": 999.0}, "its standardised distance of 999.0 is above that of 99.9 % of"),
+        ("far outside", image(), {"distance": 999.5}, "distance of 999.5 is above that of all training images."),
+        ("far outside", image(novelty_score=2.5), {}, "than that of 0.3 % of the training images, 2.50 times the"),
+        ("far outside", image(novelty_score=2.5), {"distance": 999.5}, "within which 99 % lie, and its standardised"),
+        ("seeds disagree", image(votes=(2, 3)), {}, "of 5 networks that differ in their seeds alone, 2 for a 0 and 3"),
+        ("seeds agree", image(label=0), {}, "all 5 networks that differ in their seeds alone take it for a 1."),
+        ("lit pixel", image(0.5), {"never_varies": True}, "Through it came +0.5"),
+        ("never-lit pixel", image(3.0), {"never_varies": True}, "came through it, 75.0000 %. With it as usual the"),
+    ],
+)
+def test_a_reason_gives_its_figures(kind, explained, options, text):
+    assert text in found(explained, **options)[kind].text
+
+
+@pytest.mark.parametrize(
+    ("lit", "named"),
+    [
+        (1, "1 pixel that no training image ever lit: row 0, column 27 (grey value 9)."),
+        (3, "column 27 (grey value 9), row 1, column 0 (grey value 9), row 1, column 1 (grey value 9)."),
+        (4, "row 1, column 1 (grey value 9) and 1 more."),
+        (9, "row 1, column 1 (grey value 9) and 6 more."),
+    ],
+)
+def test_of_the_pixels_that_were_never_lit_three_are_named(lit, named):
+    pixels = np.where((np.arange(784) >= 27) & (np.arange(784) < 27 + lit), 9, 0).astype(np.uint8)
+    assert named in found(image(pixels=pixels), never_varies=True)["lit pixel"].text
 
 
 @pytest.mark.parametrize(

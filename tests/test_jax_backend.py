@@ -1,10 +1,13 @@
 import contextlib
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from overlap import Inside
 from support import import_or_skip, open_or_skip, run_python
 
+from ssnn import backends
 from ssnn.initialization import initial_network
 from ssnn.network import update
 from ssnn.standardize import fit_pixels
@@ -108,6 +111,7 @@ def test_a_variable_that_jax_cannot_take_is_named_in_one_line(variable, value, r
     import_or_skip("jax")
     told = run_python(OPEN_JAX, **{variable: value})
     assert re.fullmatch(f"BackendError: .* cannot run here: {reason}.*; what would help: {variable} .*", told)
+    assert not re.search(r": [EF]\d{4} ", told)  # severity, date and place in the log of XLA
     assert len(told) < 400
 
 
@@ -227,6 +231,58 @@ def test_cores_become_devices_unless_jax_has_started_or_the_user_has_set_their_n
     opened = "ssnn.open_backend('jax', device='cpu').describe().device"
     code = f"import os, ssnn; os.sched_getaffinity = lambda _: {{0, 1}}\n{before}\nprint({opened})"
     assert run_python(code, **environment) == device
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize(
+    ("plugins", "reason"), [(None, "jax is installed without CUDA"), (object(), "no CUDA device is")]
+)
+def test_what_keeps_jax_on_the_cpu_is_told(monkeypatch, plugins, reason):
+    if open_or_skip("jax").device != "cpu":
+        pytest.skip("there is a device")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: plugins)
+    (told,) = (found for found in backends.available_backends() if found.name == "jax")
+    assert f"on the CPU only: {reason}" in told.reason
+
+
+@pytest.mark.jax
+def test_a_gpu_of_jax_is_given_one_microbatch_and_has_no_threads_of_ours(monkeypatch):
+    backend = open_or_skip("jax", device="cpu")
+    assert backend.accumulation(5000, 784, 7840).microbatch_size <= 1600
+    monkeypatch.setattr(backend, "device", "cuda:0")
+    monkeypatch.setattr(backend, "_jax_device", lambda: SimpleNamespace(device_kind="a GPU"))
+    assert backend.accumulation(5000, 784, 7840).count(5000) == backend._mesh.size
+    described = backend.describe()
+    assert described.device.startswith("cuda:0 (a GPU")
+    assert described.threads is None
+
+
+@pytest.mark.jax
+def test_arrays_are_brought_to_the_first_device_of_jax():
+    jax = import_or_skip("jax")
+    assert open_or_skip("jax", device="cpu").asarray(np.ones(3)).devices() == {jax.devices("cpu")[0]}
+
+
+@pytest.mark.jax
+def test_who_waits_for_jax_sleeps_a_hundredth_of_the_time_waited(monkeypatch):
+    import_or_skip("jax")
+    clock = SimpleNamespace(now=0.0, slept=[])
+
+    def sleep(seconds):
+        clock.slept.append((clock.now, seconds))
+
+    class Computed:
+        def is_ready(self):
+            clock.now += 1.0
+            return clock.now > 5.0
+
+        def block_until_ready(self):
+            return self
+
+    backend = open_or_skip("jax")
+    monkeypatch.setattr("ssnn.backends.jax.time", SimpleNamespace(perf_counter=lambda: clock.now, sleep=sleep))
+    backend.synchronize(Computed())
+    assert clock.slept == [(now, pytest.approx(now / 100)) for now in (1.0, 2.0, 3.0, 4.0, 5.0)]
 
 
 @pytest.mark.jax

@@ -1,6 +1,7 @@
 import threading
 import time
-from itertools import permutations
+from dataclasses import replace
+from itertools import count, permutations
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_info
 from ssnn import backends
 from ssnn.agreement import disagreement
 from ssnn.backends import Accumulation
+from ssnn.backends.accumulation import GradientAccumulator, even_size
 from ssnn.errors import BackendError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.network import gradients, update
@@ -43,6 +45,61 @@ def test_options_that_numpy_never_has_are_refused(options, error, message):
 def test_numpy_has_the_same_bits_however_its_threads_run(few_digits):
     runs = [fit(few_digits, backends.open_backend("numpy", threads=3), Settings(iterations=40)) for _ in range(5)]
     assert all(run.costs == runs[0].costs and disagreement(run.network, runs[0].network) == 0 for run in runs)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("samples", [1, 50, 64, 1023, 1024, 1025, 12_665])
+@pytest.mark.parametrize("weights", [10, 585, 586, 6250, 7840, 9375, 9376, 235_200])
+def test_numpy_splits_a_batch_as_its_blas_and_the_caches_want_it(threads, samples, weights):
+    """A product of up to 600,000 multiplications is not packed; that pays from 64 samples on, in steps of 16."""
+    backend = backends.open_backend("numpy", threads=threads)
+    split = backend.accumulation(samples, 784, weights)
+    unpacked = max(size for size in range(0, 600_001, 16) if size * weights <= 600_000)
+    if unpacked >= 64:
+        assert split.microbatch_size == min(unpacked, 1024, samples)
+    else:
+        assert split.microbatch_size == even_size(samples, 1024, threads)
+    most = max(1, 1056 // split.microbatch_size)  # microbatches in a call, so that what is computed stays in the cache
+    assert split.per_call == even_size(-(-samples // split.microbatch_size), most, threads)
+    assert (split.threads, split.devices) == (threads, 1)
+    assert backend.accumulation(samples, 784, weights, is_stack=True) == replace(split, per_call=1)
+
+
+@pytest.mark.strict
+@pytest.mark.parametrize("samples", [1, 6399, 6400, 6401, 12_801])
+def test_strict_has_few_large_microbatches_one_in_a_call(samples):
+    split = open_or_skip("strict", threads=1).accumulation(samples, 784, 7840)
+    assert (split.count(samples), split.per_call) == (-(-samples // 6400), 1)
+
+
+@pytest.mark.parametrize("samples", [1, 5, 16, 17, 1000])
+@pytest.mark.parametrize("largest", [1, 3, 8, 2000])
+@pytest.mark.parametrize("multiple", [1, 2, 3])
+def test_microbatches_are_as_few_as_a_size_allows_and_shared_evenly(samples, largest, multiple):
+    fewest = next(number for number in count(multiple, multiple) if number * largest >= samples)
+    size = even_size(samples, largest, multiple)
+    assert size * fewest >= samples > (size - 1) * fewest
+    assert Accumulation(size, devices=multiple).count(samples) * size >= samples
+    assert Accumulation(size, devices=multiple).count(samples) % multiple == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 9])
+@pytest.mark.parametrize(
+    ("per_call", "shapes"),
+    [(1, [(5, 4)] * 7), (2, [(1, 5, 4), *[(2, 5, 4)] * 3]), (3, [(1, 5, 4), *[(3, 5, 4)] * 2]), (8, [(7, 5, 4)])],
+)
+def test_microbatches_come_as_many_at_once_as_the_backend_wants(random, threads, per_call, shapes):
+    X, Y, seen = random.integers(0, 100, (7, 5, 4)), np.zeros((7, 1, 4)), []
+
+    def totals(network, X, Y, sample_weight):
+        seen.append(X.shape)
+        return X.sum(axis=(-2, -1)), X.max(axis=(-2, -1))
+
+    with GradientAccumulator(totals, X, Y, Y, Accumulation(4, per_call, threads)) as accumulate:
+        total, largest = accumulate(())
+    assert sorted(seen) == sorted(shapes)
+    assert total == X.sum()
+    assert largest == X.max(axis=(1, 2)).sum()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -325,6 +325,12 @@ def test_a_deep_picture_is_not_held_many_times(saved):
     assert peak < 15 * 10**6  # 8 bytes of each float64, and 4 for Pillow to hand them over
 
 
+@pytest.mark.parametrize("grey", [237, 238, 239, 240, 255])
+def test_transparent_ink_that_hardly_shows_on_white_is_seen_on_black(grey, saved):
+    ink = written(0)
+    assert apart(read(saved("digit.png", transparent(ink, grey))), normalized(ink)) < 2
+
+
 def bars(height, grey=255.0):
     """A black sheet with a bar of full ink, 40 pixels high and 10 wide, and below it another one of some grey."""
     sheet = np.zeros((128, 128))

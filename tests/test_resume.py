@@ -72,6 +72,13 @@ def test_a_finished_model_goes_on_to_a_larger_total(few_digits):
     assert continued.settings == longer
 
 
+def test_the_time_of_an_iteration_is_that_of_the_iterations_of_this_run(few_digits):
+    told, half = [], stopped_at(few_digits, "numpy", 24)
+    result = fit(few_digits, resume=half, report=told.append)
+    seconds = told[-1].seconds_per_iteration * (len(result.costs) - 24)
+    assert seconds == pytest.approx(result.run.seconds.iterations)
+
+
 def test_checkpoints_come_where_they_are_wanted_and_change_nothing(few_digits):
     kept = []
     model = fit(few_digits, settings=SETTINGS, checkpoint=kept.append, checkpoint_every=7)
@@ -169,6 +176,8 @@ def test_so_are_another_dtype_other_data_and_a_total_that_is_reached(few_digits)
         fit(replace(few_digits, classes=(1, 0)), resume=half)
     with pytest.raises(UsageError, match=r"has learnt from 200 other images, .*; these are 100, "):
         fit(replace(few_digits, train=few_digits.test), resume=half)
+    with pytest.raises(UsageError, match="23 iterations: the model has done 24, and this is the total to reach"):
+        fit(few_digits, settings=replace(SETTINGS, iterations=23), resume=half)
     with pytest.raises(UsageError, match="24 iterations: the model has done 24, and this is the total to reach"):
         fit(few_digits, settings=replace(SETTINGS, iterations=24), resume=half)
     with pytest.raises(UsageError, match="a checkpoint every 0 iterations: at least 1"):

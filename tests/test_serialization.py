@@ -160,6 +160,8 @@ def forge(path, tensors=(), settings=(), data=(), backend=(), without=()):
 def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
     forge(path)
     assert same(ssnn.load_model(path), model)
+    forge(path, data={"digits": [9, 0], "train": 0, "test": 0})
+    assert ssnn.load_model(path).data.digits == (9, 0)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,7 @@ def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
         ({"tensors": {"W3": np.zeros((1, 1), np.float32)}}, "unexpected tensors"),
         ({"tensors": {"features": np.array([0, 10**15])}}, "features are not ascending numbers of its 784 pixels"),
         ({"tensors": {"features": np.array([5, 5])}}, "features are not ascending numbers of its 784 pixels"),
+        ({"tensors": {"features": np.array([], np.int64)}}, "features are not ascending numbers of its 784 pixels"),
         ({"tensors": {"familiar_limit": np.zeros(2, np.float32)}}, "std and novelty limits must be positive"),
         ({"tensors": {"costs": np.zeros(4)}}, "4 costs of 3 iterations"),
         ({"without": ["W2"]}, "W2 is missing"),
@@ -183,7 +186,7 @@ def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
         ({"settings": {"learning_rate": 10**400}}, f"learning rate {10**400}: a positive, finite number is needed"),
         ({"settings": {"seed": -1}}, "seed -1: it must lie in 0 … 4294967295"),
         ({"settings": {"surprise": 1}}, "missing or unexpected fields in Settings"),
-        ({"data": {"train": -5}}, "its record of the data does not fit its standardisation"),
+        ({"data": {"train": -1}}, "its record of the data does not fit its standardisation"),
         ({"tensors": {"n_constant": np.array([-3])}}, "its record of the data does not fit its standardisation"),
         ({"tensors": {"familiar_mean": np.zeros((2, 785), np.float32)}}, "familiar_mean is float32 (2, 785), not"),
         ({"data": {"digits": [0, 10]}}, "digits (0, 10)"),

@@ -58,8 +58,9 @@ def test_images_that_are_all_alike_are_refused():
 
 
 def test_what_is_no_grey_value_or_no_choice_is_refused(pixels):
-    with pytest.raises(UsageError, match="pixels of dtype float64: raw grey values in uint8"):
-        fit_pixels(pixels / 255)
+    for dtype in ("bool", "int8", "uint16", "float64"):
+        with pytest.raises(UsageError, match=f"pixels of dtype {dtype}: raw grey values in uint8"):
+            fit_pixels(pixels.astype(dtype))
     with pytest.raises(UsageError, match="constant features 'kepp': choose drop or keep"):
         fit_pixels(pixels, "kepp")
 

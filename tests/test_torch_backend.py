@@ -1,5 +1,6 @@
 import contextlib
 import threading
+from itertools import permutations
 
 import pytest
 from overlap import Inside
@@ -100,27 +101,45 @@ def test_the_precision_that_the_user_has_set_for_products_comes_back(torch, back
     torch.set_float32_matmul_precision("highest")
 
 
-def test_who_wants_another_precision_waits_until_the_first_is_done(monkeypatch, torch):
-    exact, rounded = (
-        on_gpu(monkeypatch, open_or_skip("torch", device="cpu"), precision) for precision in ("highest", "tf32")
-    )
+@pytest.mark.parametrize("precisions", [*permutations({"highest": "ieee", "tf32": "tf32"}.items())], ids=str)
+def test_who_wants_another_precision_waits_until_the_first_is_done(monkeypatch, torch, precisions):
+    (one, its), (another, other_s) = precisions
+    first, second = (on_gpu(monkeypatch, open_or_skip("torch", device="cpu"), choice) for choice in (one, another))
     precision = lambda: product_precision(torch, "cuda")  # noqa: E731
     before, entered, found = precision(), threading.Event(), []
 
     def other():
-        with rounded.library_config():
+        with second.library_config():
             found.append(precision())
             entered.set()
 
-    holder, waiting = Inside(exact.library_config), threading.Thread(target=other)
-    Inside(exact.library_config).leave()  # who wants the same does not wait
+    holder, waiting = Inside(first.library_config), threading.Thread(target=other)
+    Inside(first.library_config).leave()  # who wants the same does not wait
     waiting.start()
     assert not entered.wait(0.2)
-    assert precision() == "ieee"
+    assert precision() == its
     holder.leave()
     waiting.join()
-    assert found == ["tf32"]
+    assert found == [other_s]
     assert precision() == before
+
+
+@pytest.mark.parametrize(("samples", "microbatches"), [(1, 1), (3200, 2), (3201, 4), (12_665, 8)])
+def test_torch_shares_out_microbatches_on_the_cpu_and_fills_a_gpu_with_one(monkeypatch, torch, samples, microbatches):
+    backend = open_or_skip("torch", device="cpu", threads=2)
+    split = backend.accumulation(samples, 784, 7840)
+    assert (split.count(samples), split.threads, split.raw_pixels) == (microbatches, 2, False)
+    on_gpu(monkeypatch, backend)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * 4 * samples * 784, None))
+    assert backend.accumulation(samples, 784, 7840) == Accumulation(samples, raw_pixels=False)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * 4 * samples * 784 - 1, None))
+    assert backend.accumulation(samples, 784, 7840) == Accumulation(samples, raw_pixels=True)
+
+
+def test_samples_standardised_by_torch_are_kept_up_to_half_a_gibibyte(backend):
+    largest = 2**29 // 4 // 512
+    assert not backend.accumulation(largest, 512, 5120).raw_pixels
+    assert backend.accumulation(largest + 1, 512, 5120).raw_pixels
 
 
 def test_torch_waits_for_the_device_that_computes(monkeypatch, torch, backend):

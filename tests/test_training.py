@@ -2,6 +2,7 @@ import contextlib
 import dataclasses
 import json
 import math
+from itertools import islice, pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +11,13 @@ from support import BACKENDS, open_or_skip, run_python, step
 
 from ssnn import backends, data
 from ssnn.agreement import disagreement, tolerance
-from ssnn.backends import Program
+from ssnn.backends import Accumulation, Program
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import TrainingError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.settings import Settings
 from ssnn.training.loop import Loop
+from ssnn.training.memory import check_memory, network_memory
 from ssnn.training.trainer import fit
 
 
@@ -97,7 +99,7 @@ def test_a_run_without_hidden_layers_is_logistic_regression(few_digits):
     np.testing.assert_allclose(np.hstack([layer.W, layer.b]), w, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("iterations", "steps"), [(1, [1]), (19, [1] * 19), (40, [2] * 20), (45, [2] * 22 + [1])])
+@pytest.mark.parametrize(("iterations", "steps"), [(1, [1]), (19, [1] * 19), (45, [2] * 22 + [1]), (380, [19] * 20)])
 def test_progress_is_told_once_per_step_and_every_cost_is_kept(few_digits, iterations, steps):
     told = []
     result = fit(few_digits, backends.open_backend("numpy"), Settings(iterations=iterations), report=told.append)
@@ -232,6 +234,48 @@ def test_the_loop_keeps_to_a_second_where_the_machine_slows_down():
         assert 0.25 < clock.durations[-1] <= 1
 
 
+@pytest.mark.parametrize(
+    ("k", "seconds", "next_length"),
+    [
+        (8, 0.24, 32),  # short: as many as a second takes, in a power of two
+        (8, 0.25, 8),
+        (8, 2.0, 8),
+        (8, 2.1, 2),  # long
+        (8, 100.0, 1),
+        (4, 0.01, 8),  # a boundary has cut it short, so it tells nothing
+        (4, 2.1, 1),
+    ],
+)
+def test_the_length_of_a_call_is_changed_where_it_took_far_from_a_second(k, seconds, next_length):
+    loop, _ = loop_of(Clock(0.01))
+    loop._length = 8
+    loop._adapt_length(k, seconds)
+    assert loop._length == next_length
+
+
+@pytest.mark.parametrize(
+    ("samples", "hidden", "length"),
+    [
+        (12_665, 10, 4 * 10**9 // (12_665 * 7_850)),
+        (200, 3, 1000),  # in which an iteration is as long as its calls
+        (60_000, 100, 1),  # 4.7e9 samples times weights: more than the first call is to have
+    ],
+)
+def test_the_first_call_is_as_long_as_the_work_of_an_iteration_allows(samples, hidden, length):
+    clock = Clock(1.0)
+    loop, network = loop_of(clock, samples, hidden)
+    next(loop.iterate(network, [0, 10**6]))
+    assert clock.lengths == [length]
+
+
+def test_the_first_cost_that_is_not_finite_is_told_with_its_iteration(monkeypatch):
+    loop, network = loop_of(Clock(0.01))
+    costs = iter(np.where(np.arange(100) < 37, 1.0, np.inf))
+    monkeypatch.setattr(loop, "run", lambda network, k: (network, np.array([*islice(costs, k)])))
+    with pytest.raises(TrainingError, match=r"the cost is inf at iteration 38; try a learning rate below 0\.5"):
+        list(loop.iterate(network, range(0, 101, 25)))
+
+
 @pytest.mark.parametrize(("samples", "hidden"), [(12_665, 10), (200, 3)])
 def test_a_short_step_is_one_run_from_the_start(samples, hidden):
     """The article's 25 iterations of some milliseconds, and fewer samples: nothing is compiled but the step."""
@@ -247,6 +291,38 @@ def test_a_run_that_cannot_fit_into_the_memory_is_refused_before_it_is_made(few_
     monkeypatch.setattr("ssnn.system.machine.free_memory", lambda: 10**9)
     with pytest.raises(MemoryError, match=r"^100,000 and 100,000 hidden neurons need \S+ GB, and 1\.0 GB are free$"):
         fit(few_digits, settings=Settings(hidden=(100_000, 100_000)))
+
+
+@pytest.mark.parametrize(
+    ("device", "hidden", "features", "samples", "devices", "needed"),
+    [  # parameters: 8 bytes where they are drawn, 6 times 4 where they are trained; activations: twice 4 bytes
+        ("cpu", (10,), 600, 1000, 1, 24 * 6010 + 8 * 600 * 10),
+        ("cpu", (10,), 600, 1000, 2, 24 * 6010 + 8 * 1000 * 10),  # no more samples than there are
+        ("cpu", (10, 5), 600, 1000, 1, 24 * 6055 + 8 * 600 * 15),
+        ("cpu", (10,), 200, 30, 1, 8 * 7850),
+        ("cpu", (), 600, 1000, 1, 24 * 600),
+        ("cpu", (10,), 0, 0, 1, 8 * 7850),
+        ("cpu", (10,), 784, 0, 1, 24 * 7850),
+        ("cuda:0", (10,), 784, 1000, 1, 8 * 7850),
+    ],
+)
+def test_the_memory_of_a_run_is_counted_to_the_byte(monkeypatch, device, hidden, features, samples, devices, needed):
+    """Of microbatches of 100 samples, two in a call, on three threads."""
+
+    def accumulation(*batch):
+        assert batch == (samples, features, max(a * b for a, b in pairwise((features, *hidden, 1))))
+        return Accumulation(100, per_call=2, threads=3, devices=devices)
+
+    backend = SimpleNamespace(device=device, dtype="float32", accumulation=accumulation)
+    monkeypatch.setattr("ssnn.system.machine.free_memory", lambda: needed)
+    check_memory(backend, hidden, 784, features, samples)
+    monkeypatch.setattr("ssnn.system.machine.free_memory", lambda: needed - 1)
+    with pytest.raises(MemoryError, match=f"{' and '.join(map(str, hidden)) or 'no'} hidden neurons need 0.0 GB"):
+        check_memory(backend, hidden, 784, features, samples)
+
+
+def test_the_memory_of_a_network_is_in_proportion_to_its_weights():
+    assert network_memory((784, 10, 1), 4) * 2 == network_memory((784, 20, 1), 4) == network_memory((784, 10, 1), 8)
 
 
 PEAK = """
