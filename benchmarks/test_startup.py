@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import article
+from ssnn.data import data_directory
 from ssnn.data.idx import IMAGES_MAGIC, LABELS_MAGIC
-from ssnn.data.mnist import FILES
+from ssnn.data.mnist import FILES, cache_folder
 
 PROGRAMS = {
     "import ssnn": ["-c", "import ssnn"],
@@ -24,8 +25,9 @@ PROGRAMS = {
 @pytest.fixture(scope="module")
 def folder(digits, tmp_path_factory) -> str:
     """The digits as four files: MNIST's own, or the synthetic ones written like them."""
-    if digits.name == "mnist" and all((Path(digits.origin) / name).exists() for name in FILES):
-        return digits.origin
+    for place in (data_directory(), cache_folder()):
+        if digits.name == "mnist" and place is not None and all((place / name).exists() for name in FILES):
+            return str(place)
     written = tmp_path_factory.mktemp("digits")
     for part, (images, labels) in ((digits.train, [*FILES][:2]), (digits.test, [*FILES][2:])):
         write_idx(written / images, IMAGES_MAGIC, part.pixels.reshape(-1, 28, 28))

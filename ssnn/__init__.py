@@ -9,6 +9,7 @@
 
 Data
     load_data                 load MNIST, or other data that are there, or draw digits
+    load_arrays               images and labels in memory, of two digits among any
     read_picture              a photograph or drawing of a digit in MNIST's form
     Dataset, Samples          training and test images of two digits; images with their classes
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ssnn.backends import open_backend as open_backend
     from ssnn.data import Dataset as Dataset
     from ssnn.data import Samples as Samples
+    from ssnn.data import load_arrays as load_arrays
     from ssnn.data import load_data as load_data
     from ssnn.data import pictures as _pictures
     from ssnn.errors import SsnnError as SsnnError
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "load_data": "ssnn.data:load_data",
+    "load_arrays": "ssnn.data:load_arrays",
     "read_picture": "ssnn.data.pictures:read",
     "fit": "ssnn.training.trainer:fit",
     "Settings": "ssnn.settings:Settings",

@@ -37,9 +37,11 @@ def backend_name(request) -> str:
 
 @pytest.fixture(autouse=True)
 def no_outside_world(monkeypatch, tmp_path):
-    """No test reaches a mirror, reads the user's cache or inherits the user's choices."""
+    """No test reaches a mirror, reads the user's caches or inherits the user's choices."""
     monkeypatch.setattr(mnist, "MIRRORS", ())
+    monkeypatch.setattr(mnist, "TORCHVISION_ROOT", tmp_path / "torchvision")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("NO_PROXY", "*")
     for choice in ("SSNN_BACKEND", "SSNN_DATA_DIR", "SSNN_MNIST_URL", "JAX_ENABLE_X64", "TQDM_DISABLE"):
         monkeypatch.delenv(choice, raising=False)

@@ -96,7 +96,7 @@ def test_what_is_not_mnist_is_told_in_one_printable_line(capsys, save, folder):
     assert evaluate(["--model", save("mnist"), "--data", "auto", "--data-dir", str(folder)]) == 0
     out, err = capsys.readouterr()
     shown = str(folder).replace("\x1b", "\ufffd").replace("\n", "\ufffd")
-    assert err == f"idx digits: {shown} (unverified: not MNIST's checksum: {path.name})\n"
+    assert err == f"idx digits: {shown}: four IDX files (unverified: not MNIST's checksum: {path.name})\n"
     assert out.startswith("2 idx test images of 0 and 1\n")
     assert evaluate(["--model", save("mnist"), "--data-dir", str(folder)]) == 5
     assert f"{shown}/{path.name}: not MNIST's own" in capsys.readouterr().err

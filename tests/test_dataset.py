@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import import_or_skip
 
-from ssnn.data import Dataset, Samples
+from ssnn.data import Dataset, Samples, load_arrays
 from ssnn.data.dataset import check_trainable
 from ssnn.data.memmap import load_memmap, save_memmap
 from ssnn.errors import DataError, UsageError
@@ -112,6 +112,65 @@ def test_what_a_library_does_not_hand_out_is_refused_in_its_words():
     torch = import_or_skip("torch")
     with pytest.raises(UsageError, match=r"images of type Tensor: no NumPy array .*detach\(\)"):
         Samples(torch.zeros((1, 784), requires_grad=True), [0])
+
+
+def test_samples_and_data_sets_are_equal_to_themselves_and_can_be_keys():
+    digits, other = (Dataset("mine", "/home/ada", (3, 8), Samples(PIXELS, LABELS), SAMPLES, 0.0) for _ in range(2))
+    assert digits == digits
+    assert digits != other
+    assert digits.train != other.train
+    assert len({digits, other, digits.train, other.train, digits.test, SAMPLES}) == 5
+    assert digits.train.sha256() == other.train.sha256()
+
+
+def test_representations_fit_a_line_and_name_no_folder():
+    many = Samples(np.zeros((12665, 784), np.uint8), np.arange(12665) < 6742)
+    assert repr(many) == "Samples(12,665 images: 5,923 of class 0, 6,742 of class 1)"
+    digits = Dataset("mine", "/home/ada", (3, 8), many, SAMPLES, 0.0)
+    assert repr(digits) == "Dataset(mine, 3 or 8: 12,665 training and 6 test images)"
+
+
+ALL_LABELS = np.array([8, 3, 5, 8, 0, 3])
+
+
+@pytest.mark.parametrize(
+    "form", [lambda y: y, lambda y: y.tolist(), lambda y: y.astype(float), lambda y: y.astype(np.int8), in_pandas]
+)
+def test_of_arrays_the_images_of_two_digits_are_taken_with_their_labels_as_they_are(form):
+    digits = load_arrays(PIXELS.reshape(-1, 28, 28), form(ALL_LABELS), PIXELS[:2], form(ALL_LABELS[:2]), classes=(3, 8))
+    assert repr(digits) == "Dataset(arrays, 3 or 8: 4 training and 2 test images)"
+    np.testing.assert_array_equal(digits.train.pixels, PIXELS[[0, 1, 3, 5]])
+    assert digits.train.labels.tolist() == [1, 0, 1, 0]
+    assert digits.test.labels.tolist() == [1, 0]
+    assert digits.classes == (3, 8)
+
+
+def test_what_is_trained_on_arrays_predicts_their_digits(tmp_path):
+    model = fit(load_arrays(PIXELS, ALL_LABELS, PIXELS, ALL_LABELS, (8, 3)), settings=Settings(iterations=200))
+    save_model(model, tmp_path / "model")
+    assert load_model(tmp_path / "model").predict(PIXELS[[0, 1, 3, 5]]).tolist() == [8, 3, 8, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"X": PIXELS / 255}, UsageError, r"X: images of float64: .*np\.rint"),
+        ({"X_test": PIXELS[:, :9]}, UsageError, r"X_test: images \(6, 9\)"),
+        ({"y": ALL_LABELS[:5]}, UsageError, r"y \(5,\): \(6,\) is needed, one label for each of X"),
+        ({"y": np.eye(6)}, UsageError, r"y \(6, 6\): \(6,\) is needed"),
+        ({"y_test": ALL_LABELS.astype(str)}, UsageError, r"y_test of <U21: numbers are needed; y_test\.astype\(int\)"),
+        ({"y": np.ma.masked_equal(ALL_LABELS, 3)}, UsageError, "y are a masked array"),
+        ({"classes": (3, 3)}, UsageError, r"classes \(3, 3\): two different digits 0 … 9 are needed"),
+        ({"classes": ("cat", "dog")}, UsageError, r"classes \('cat', 'dog'\): .* y == b and y_test == b are labels"),
+        ({"classes": (3, 11)}, UsageError, r"classes \(3, 11\): "),
+        ({"classes": (3, 7)}, DataError, "y: no image of a 7"),
+        ({"y_test": np.full(6, 3)}, DataError, "y_test: no image of a 8"),
+    ],
+)
+def test_what_are_no_arrays_of_digits_is_refused_by_name(change, error, message):
+    whole = {"X": PIXELS, "y": ALL_LABELS, "X_test": PIXELS, "y_test": ALL_LABELS, "classes": (3, 8)}
+    with pytest.raises(error, match=f"^{message}"):
+        load_arrays(**whole | change)
 
 
 def test_a_data_set_keeps_plain_values():

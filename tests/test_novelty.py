@@ -4,7 +4,7 @@ from overlap import Inside
 from support import BACKENDS, open_or_skip
 from threadpoolctl import threadpool_info
 
-from ssnn.data import mnist
+from ssnn.data import folder
 from ssnn.model import inference
 from ssnn.model.novelty import COMPONENTS, fit_novelty
 from ssnn.system.blas import limit_blas
@@ -44,7 +44,7 @@ def test_one_training_image_in_a_hundred_is_above_1(mnist_digits, mnist_model):
 
 
 def test_other_digits_photographs_and_negatives_are_strangers(data_dir, mnist_digits, mnist_model, random):
-    test = mnist.load(data_dir, progressbar=False).test
+    _, test = folder.choose(data_dir).read()
     assert np.mean(mnist_model.novelty_score(test.pixels[test.labels > 1]) > 1) > 0.8
     assert np.min(mnist_model.novelty_score(255 - mnist_digits.test.pixels[:100])) > 2
     assert np.min(mnist_model.novelty_score(random.integers(0, 256, (100, 784), np.uint8))) > 2

@@ -8,7 +8,7 @@ import pytest
 from support import import_or_skip
 
 from ssnn import backends
-from ssnn.data import mnist
+from ssnn.data import folder
 from ssnn.errors import SsnnError
 from ssnn.model import onnx_export
 from ssnn.model.onnx_export import export_onnx
@@ -29,9 +29,7 @@ def test_onnxruntime_gives_the_same_probabilities(few_digits, tmp_path, dtype, h
 def test_so_it_does_on_every_digit_of_mnist(data_dir, mnist_model, tmp_path):
     import_or_skip("onnx")
     runtime = import_or_skip("onnxruntime")
-    _check(
-        runtime, mnist_model, mnist.load(data_dir, progressbar=False).test.pixels, tmp_path / "model.onnx", atol=1e-12
-    )
+    _check(runtime, mnist_model, folder.choose(data_dir).read()[1].pixels, tmp_path / "model.onnx", atol=1e-12)
 
 
 def test_the_article_s_standardisation_survives(mnist_digits, tmp_path):

@@ -1,5 +1,6 @@
 import errno
 import gzip
+import io
 import json
 import os
 import struct
@@ -176,6 +177,76 @@ def test_the_json_is_written_where_the_table_cannot_be(tmp_path, few_digits, sav
     assert process.returncode == 1
     assert process.stderr == f"ssnn predict: error: output cannot be written ({os.strerror(errno.ENOSPC)})\n"
     assert len(json.loads((tmp_path / "answer.json").read_text())["predictions"]) == 1
+
+
+def from_standard_input(monkeypatch, content, is_terminal=False):
+    stream = io.TextIOWrapper(io.BytesIO(content))
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stdin", stream)
+
+
+@pytest.mark.parametrize("name", ["0.png", "images", "images.gz"])
+def test_standard_input_is_predicted_as_the_file_is(name, tmp_path, few_digits, saved, capsys, monkeypatch):
+    path = tmp_path / name
+    file = drawn(path, few_digits) if path.suffix == ".png" else idx_file(path, few_digits.test.pixels)
+    assert predict([*saved, file, "--json", "-"]) == 0
+    expected = answers(capsys.readouterr().out)
+    from_standard_input(monkeypatch, path.read_bytes())
+    assert predict([*saved, "-", "--json", "-"]) == 0
+    assert answers(capsys.readouterr().out) == [answer | {"file": "-"} for answer in expected]
+    from_standard_input(monkeypatch, path.read_bytes())
+    assert predict([*saved, "-"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == ("-" if path.suffix == ".png" else "-[0]")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "standard input: not a picture in a format that is read: "),
+        (b"no picture", "standard input: not a picture in a format that is read: "),
+        (struct.pack(">4I", 0x803, 3, 28, 28), "standard input: truncated: 2352 bytes missing of the 2352"),
+        (bytes(1001), "standard input: more than 1,000 bytes; name a file instead"),
+    ],
+)
+def test_a_wrong_standard_input_takes_no_good_file_with_it(
+    content, message, tmp_path, few_digits, saved, capsys, monkeypatch
+):
+    monkeypatch.setattr("ssnn.cli.predict.MAX_INPUT", 1000)
+    from_standard_input(monkeypatch, content)
+    good = drawn(tmp_path / "0.png", few_digits)
+    assert predict([*saved, "-", good]) == 5
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split()[0] == good
+    assert err.startswith(f"ssnn predict: error: {message}")
+    assert err.count("\n") == 1
+
+
+def test_a_closed_standard_input_is_told(saved, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert predict([*saved, "-"]) == 5
+    assert capsys.readouterr().err == "ssnn predict: error: standard input is closed\n"
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "files", "message"),
+    [(True, ["-"], "standard input is a terminal: lead a file into it"), (False, ["-", "-"], "named twice")],
+)
+def test_standard_input_is_neither_typed_nor_read_twice(is_terminal, files, message, saved, capsys, monkeypatch):
+    from_standard_input(monkeypatch, b"", is_terminal)
+    assert predict([*saved, *files]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_pipe_is_predicted_and_the_file_that_is_led_in_not_written_over(tmp_path, few_digits, saved):
+    path = tmp_path / "0.png"
+    before = drawn(path, few_digits) and path.read_bytes()
+    command = [sys.executable, "-m", "ssnn", "predict", *saved, "-", "--json"]
+    process = subprocess.run([*command, "-"], input=before, capture_output=True, check=True)
+    assert json.loads(process.stdout)["predictions"][0]["file"] == "-"
+    with path.open("rb") as file:
+        process = subprocess.run([*command, path], stdin=file, stderr=subprocess.PIPE, check=False)
+    assert (process.returncode, path.read_bytes()) == (2, before)
+    assert b"is named twice, also as /dev/stdin" in process.stderr
 
 
 def test_what_is_read_is_not_written_over(tmp_path, few_digits, saved, capsys):

@@ -57,10 +57,15 @@ def add_data(parser: Parser) -> None:
     add(
         "--data",
         metavar="SOURCE",
-        help="mnist; idx for any files of MNIST's names and format; synthetic; or auto: what is in the folder, else "
-        "mnist where it can be had, else synthetic (default: what the model in use was trained on, else auto)",
+        help="mnist; idx for any data set in files; synthetic; or auto: what is in the folder, else mnist where it can "
+        "be had, else synthetic (default: what the model in use was trained on, else auto)",
     )
-    add("--data-dir", metavar="DIR", help="folder of the four files (default: SSNN_DATA_DIR)")
+    add(
+        "--data-dir",
+        metavar="DIR",
+        help="folder or file of a data set: four IDX files, an archive like Keras's mnist.npz, or CSV files with the "
+        "label first (default: SSNN_DATA_DIR)",
+    )
 
 
 def load_data(
@@ -92,10 +97,11 @@ def load_data(
         print(notice, file=sys.stderr)
     if samples is None:
         return loaded
-    is_named = source in ("mnist", "idx") or (source == "auto" and data.data_directory(options.data_dir) is not None)
+    path = data.data_directory(options.data_dir)
+    is_named = source in ("mnist", "idx") or (source == "auto" and path is not None)
     if is_named and samples > len(loaded.train):
         raise DataError(
-            f"{samples:,} samples: {loaded.origin} has {len(loaded.train):,} images of {digits[0]} and {digits[1]}; "
-            "--data synthetic draws as many as are asked for"
+            f"{samples:,} samples: {path or loaded.name} has {len(loaded.train):,} images of {digits[0]} and "
+            f"{digits[1]}; --data synthetic draws as many as are asked for"
         )
     return data.with_samples(loaded, samples)

@@ -17,14 +17,17 @@ from ssnn.cli.program import Parser
 from ssnn.cli.streams import keep_going
 from ssnn.data import idx, pictures
 from ssnn.data.dataset import SIDE
-from ssnn.errors import DataError
+from ssnn.errors import DataError, UsageError
 from ssnn.model.inference import MAX_BLOCK
 from ssnn.model.metrics import percent
 from ssnn.model.model import Model
 from ssnn.model.serialization import load_model
 from ssnn.network import logistic
 from ssnn.printable import printable
-from ssnn.system.files import atomic_write, check_outputs, check_writable
+from ssnn.system.files import atomic_write, check_outputs, check_writable, reason
+
+STANDARD_INPUT = "-"
+MAX_INPUT = 1 << 28  # bytes of standard input, which memory holds: five times MNIST's training images
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,11 @@ Sink = Callable[[Prediction], None]
 def run(argv: Sequence[str]) -> int:
     """Parse, predict, print; the exit code is 5 where a file could not be used."""
     options = parser().parse_args(argv)
+    if STANDARD_INPUT in options.files:
+        _check_standard_input(options.files)
     if options.json is not None:
-        check_outputs([options.json], [options.model, *options.files])
+        read = ["/dev/stdin" if file == STANDARD_INPUT else file for file in options.files]
+        check_outputs([options.json], [options.model, *read])
         check_writable(options.json)
     if options.json not in (None, "-"):
         keep_going()
@@ -74,7 +80,9 @@ def parser() -> Parser:
     """The arguments."""
     parser = Parser(prog="ssnn predict", description="Predict the digit on each image.")
     add_model(parser)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="an IDX file of images, or a picture")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="an IDX file of images, or a picture; - is standard input"
+    )
     parser.add_argument(
         "--no-normalize",
         action="store_true",
@@ -101,8 +109,11 @@ def _predict_file(file: str, model: Model, backend: Backend, normalize: bool, wr
 
 def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> Iterator[Prediction]:
     """One prediction per image of a file, computed a block at a time."""
-    is_idx = idx.is_idx(Path(file))
-    blocks = _idx_blocks(file) if is_idx else [pictures.read(file, normalize)[None, :]]
+    path, content = Path(file), None
+    if file == STANDARD_INPUT:
+        path, content = Path("standard input"), _standard_input()
+    is_idx = idx.is_idx(path, content)
+    blocks = _idx_blocks(path, content) if is_idx else [pictures.read(path, normalize, content)[None, :]]
     index = 0
     for pixels in blocks:
         logits = model.logits(pixels, backend)
@@ -116,10 +127,31 @@ def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> 
             index += 1
 
 
-def _idx_blocks(file: str) -> Iterator[npt.NDArray[np.uint8]]:
+def _idx_blocks(path: Path, content: bytes | None) -> Iterator[npt.NDArray[np.uint8]]:
     """The images of an IDX file as rows."""
-    for block in idx.image_blocks(Path(file), MAX_BLOCK, SIDE):
+    for block in idx.image_blocks(path, MAX_BLOCK, SIDE, content):
         yield block.reshape(len(block), -1)
+
+
+def _check_standard_input(files: Sequence[str]) -> None:
+    """Refuse to read standard input twice, or to wait for a picture to be typed."""
+    if files.count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input is named twice, and can be read only once")
+    if sys.stdin is not None and sys.stdin.isatty():
+        raise UsageError("standard input is a terminal: lead a file into it, as in `ssnn predict … - < FILE`")
+
+
+def _standard_input() -> bytes:
+    """The content of standard input."""
+    if sys.stdin is None:
+        raise DataError("standard input is closed")
+    try:
+        content = sys.stdin.buffer.read(MAX_INPUT + 1)
+    except OSError as error:
+        raise DataError(f"standard input: cannot be read ({reason(error)})") from None
+    if len(content) > MAX_INPUT:
+        raise DataError(f"standard input: more than {MAX_INPUT:,} bytes; name a file instead")
+    return content
 
 
 def _warning(novelty: float, has_ink: bool) -> str | None:

@@ -1,5 +1,6 @@
 """Handwritten digits as uint8 pixels on the host: files of MNIST's format, drawn digits, and pictures."""
 
+from ssnn.data.arrays import load_arrays
 from ssnn.data.dataset import Dataset, Samples
 from ssnn.data.loading import (
     MNIST_COUNTS,
@@ -18,6 +19,7 @@ __all__ = [
     "Samples",
     "data_directory",
     "data_files",
+    "load_arrays",
     "load_data",
     "load_with_notices",
     "with_samples",

@@ -23,12 +23,13 @@ TO_GREY_VALUES = {  # by the kind of dtype that images have
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # compared by identity: arrays can change, and be larger than memory
 class Samples:
     """Images of two classes.
 
     Pixels and labels may be arrays of any library, in any order of memory, or lists; what is kept are contiguous NumPy
-    arrays. An array that is one already, be it memory-mapped, is not copied.
+    arrays. An array that is one already, be it memory-mapped, is not copied. Two objects are equal if they are the same
+    one; whether two hold the same images, `sha256` says.
 
     Attributes
     ----------
@@ -55,6 +56,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        ones = int(np.count_nonzero(self.labels))
+        return f"Samples({len(self):,} images: {len(self) - ones:,} of class 0, {ones:,} of class 1)"
+
     def sha256(self) -> str:
         """The checksum of all pixels and labels, in hexadecimal digits."""
         checksum = hashlib.sha256()
@@ -63,16 +68,18 @@ class Samples:
         return checksum.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # as Samples
 class Dataset:
     """Training and test images of two digits.
 
     Attributes
     ----------
     name : str
-        "mnist", "idx" and "synthetic" are what `ssnn.load_data` loads; any other short, printable text names one's own.
+        "mnist", "idx" and "synthetic" are what `ssnn.load_data` loads, "arrays" what `ssnn.load_arrays` makes; any
+        other short, printable text names one's own.
     origin : str
-        Where the images came from, and why not from MNIST if they did not, for people to read; made printable.
+        Where the images came from, for people to read; made printable. A model file keeps it, so it should not name a
+        folder of this machine.
     classes : (int, int)
         The digits that are class 0 and class 1.
     train, test : Samples
@@ -107,6 +114,35 @@ class Dataset:
         plain = {"name": str(name), "origin": printable(self.origin), "classes": two_digits(self.classes)}
         for attribute, value in (plain | {"seconds": seconds}).items():
             object.__setattr__(self, attribute, value)
+
+    def __repr__(self) -> str:
+        zero, one = self.classes
+        images = f"{len(self.train):,} training and {len(self.test):,} test images"
+        return f"Dataset({self.name}, {zero} or {one}: {images})"
+
+
+def samples_of(images: npt.NDArray[np.uint8], labels: npt.NDArray[Any], digits: tuple[int, int], where: str) -> Samples:
+    """The images of two digits, of those that have any.
+
+    Parameters
+    ----------
+    images : uint8 array (m, 784)
+    labels : array (m,)
+        The digit of each image.
+    digits : (int, int)
+    where : str
+        What holds the labels, for the error.
+
+    Raises
+    ------
+    DataError
+        If there is no image of one of the digits.
+    """
+    for digit in digits:
+        if digit not in labels:
+            raise DataError(f"{where}: no image of a {digit}")
+    chosen = np.isin(labels, digits)
+    return Samples(images[chosen], labels[chosen] == digits[1])
 
 
 def check_samples(samples: object, what: str) -> None:

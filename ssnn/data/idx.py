@@ -1,6 +1,6 @@
-"""The IDX file format of MNIST: a big-endian header (magic number, dimensions), then uint8 values.
+"""The IDX file format of MNIST: a big-endian header (magic number, dimensions), then the values.
 
-Described at the end of the page that first published MNIST. Files are taken gzipped (`.gz`) or plain.
+Described at the end of the page that first published MNIST. Files are taken gzipped or plain, whatever their names say.
 """
 
 import gzip
@@ -8,20 +8,28 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ssnn.data.reading import open_file
+from ssnn.data.reading import content_file
 from ssnn.errors import DataError
 from ssnn.system.machine import free_memory
 
 IMAGES_MAGIC = 0x00000803  # uint8 values (08) in 3 dimensions (03)
 LABELS_MAGIC = 0x00000801
+QMNIST_LABELS_MAGIC = 0x00000C02  # int32 values: the class, and seven more that say who wrote the digit
+QMNIST_COLUMNS = 8
+KINDS = {IMAGES_MAGIC: "images", LABELS_MAGIC: "labels", QMNIST_LABELS_MAGIC: "labels"}
+TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(np.uint8),
+    0x0C: np.dtype(">i4"),
+}  # by the third byte of the magic number
 GZIP_MAGIC = b"\x1f\x8b"
 
 Stream = BufferedReader | BytesIO | gzip.GzipFile
@@ -45,26 +53,27 @@ def read_images(path: Path, content: bytes | None = None) -> npt.NDArray[np.uint
     DataError
         If the file cannot be read, is not a whole IDX image file, or promises more than fits into memory.
     """
-    return _read(path, content, IMAGES_MAGIC, dimensions=3)
+    return _read(path, content, IMAGES_MAGIC)
 
 
-def read_labels(path: Path, content: bytes | None = None) -> npt.NDArray[np.uint8]:
-    """Read a label file; the parameters are those of `read_images`.
+def read_labels(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
+    """Read a label file, MNIST's or QMNIST's; the parameters are those of `read_images`.
 
     Returns
     -------
-    uint8 array (count,), read-only, of values 0 … 9
+    uint8 or int32 array (count,), read-only
 
     Raises
     ------
     DataError
-        As `read_images` does, or if a label is above 9.
+        As `read_images` does.
     """
-    labels = _read(path, content, LABELS_MAGIC, dimensions=1)
-    wrong = np.flatnonzero(labels > 9)
-    if wrong.size:
-        raise DataError(f"{path}: label {wrong[0]} is {labels[wrong[0]]}, but a digit is at most 9")
-    return labels
+    labels = _read(path, content, LABELS_MAGIC, QMNIST_LABELS_MAGIC)
+    if labels.ndim == 1:
+        return labels
+    if labels.shape[1] != QMNIST_COLUMNS:
+        raise DataError(f"{path}: labels of {labels.shape[1]} columns, where QMNIST has {QMNIST_COLUMNS}")
+    return labels[:, 0]
 
 
 def sha256(values: npt.NDArray[np.uint8]) -> str:
@@ -75,16 +84,17 @@ def sha256(values: npt.NDArray[np.uint8]) -> str:
     return checksum.hexdigest()
 
 
-def is_idx(path: Path) -> bool:
-    """Whether a file that can be read looks like one of this format, gzipped or plain, images or labels."""
-    try:
-        with _unpacked(path) as stream:
-            return stream.read(3) == IMAGES_MAGIC.to_bytes(4, "big")[:3]
-    except DataError:
-        return False
+def is_idx(path: Path, content: bytes | None = None) -> bool:
+    """Whether a file that can be read looks like one of uint8 values in this format, gzipped or plain."""
+    return _beginning(path, content)[:3] == IMAGES_MAGIC.to_bytes(4, "big")[:3]
 
 
-def image_blocks(path: Path, length: int, side: int) -> Iterator[npt.NDArray[np.uint8]]:
+def kind_of(path: Path) -> str | None:
+    """What a file that can be read holds by its magic number: "images", "labels", or None."""
+    return KINDS.get(int.from_bytes(_beginning(path, None), "big"))
+
+
+def image_blocks(path: Path, length: int, side: int, content: bytes | None = None) -> Iterator[npt.NDArray[np.uint8]]:
     """Read an image file block by block, so that no more than one is in memory.
 
     Yields
@@ -97,49 +107,51 @@ def image_blocks(path: Path, length: int, side: int) -> Iterator[npt.NDArray[np.
     DataError
         As `read_images` does, for what comes late in the file, late; and if the images have another size.
     """
-    with _unpacked(path) as stream:
-        header = struct.Struct(">4I")
-        count, *shape = _shape(path, stream.read(header.size), header, IMAGES_MAGIC)
+    with _unpacked(path, content) as stream:
+        _, (count, *shape) = _header(path, stream, IMAGES_MAGIC)
         if shape != [side, side]:
             raise DataError(f"{path}: images of {shape[0]}x{shape[1]} pixels, where {side}x{side} are known")
         for start in range(0, count, length):
             wanted = min(length, count - start) * prod(shape)
-            content = stream.read(wanted)
-            if len(content) < wanted:
-                missing = (count - start) * prod(shape) - len(content)
-                raise _truncated(path, missing, [count, *shape])
-            yield np.frombuffer(content, np.uint8).reshape(-1, *shape)
+            block = stream.read(wanted)
+            if len(block) < wanted:
+                raise _truncated(path, (count - start) * prod(shape) - len(block), count * prod(shape))
+            yield np.frombuffer(block, np.uint8).reshape(-1, *shape)
         _check_end(path, stream, count * prod(shape))
 
 
-def _read(path: Path, content: bytes | None, magic: int, dimensions: int) -> npt.NDArray[np.uint8]:
+def _read(path: Path, content: bytes | None, *magics: int) -> npt.NDArray[Any]:
     with _unpacked(path, content) as stream:
-        header = struct.Struct(f">{1 + dimensions}I")
-        shape = _shape(path, stream.read(header.size), header, magic)
-        promised, free = prod(shape), free_memory()
+        dtype, shape = _header(path, stream, *magics)
+        promised, free = prod(shape) * dtype.itemsize, free_memory()
         if promised > free:
             raise DataError(f"{path}: its header promises {promised:,} bytes, but {free:,} are all the memory there is")
         values = stream.read(promised)
         if len(values) < promised:
-            raise _truncated(path, promised - len(values), shape)
+            raise _truncated(path, promised - len(values), promised)
         _check_end(path, stream, promised)
-    return np.frombuffer(values, np.uint8).reshape(shape)
+    return np.frombuffer(values, dtype).reshape(shape)
 
 
-def _shape(path: Path, content: bytes, header: struct.Struct, magic: int) -> list[int]:
-    """The dimensions that the header at the beginning of a content gives."""
-    if len(content) < header.size:
-        raise DataError(f"{path}: truncated: {len(content)} bytes, but the header alone takes {header.size}")
-    found, *shape = header.unpack_from(content)
-    if found != magic:
-        raise DataError(f"{path}: magic number 0x{found:08x} where 0x{magic:08x} is expected: not such an IDX file")
+def _header(path: Path, stream: Stream, *magics: int) -> tuple[np.dtype[Any], list[int]]:
+    """The dtype and the dimensions that the header gives, where its magic number is one of these."""
+    magic = stream.read(4)
+    found = int.from_bytes(magic, "big")
+    if len(magic) == 4 and found not in magics:
+        raise DataError(f"{path}: magic number 0x{found:08x} where 0x{magics[0]:08x} is expected: not such an IDX file")
+    dimensions = (found if found in magics else magics[0]) & 0xFF
+    rest = stream.read(4 * dimensions)
+    if len(magic + rest) < 4 + 4 * dimensions:
+        length = len(magic + rest)
+        raise DataError(f"{path}: truncated: {length} bytes, but the header alone takes {4 + 4 * dimensions}")
+    shape = list(struct.unpack(f">{dimensions}I", rest))
     if 0 in shape:
         raise DataError(f"{path}: empty: its header gives the dimensions {' x '.join(map(str, shape))}")
-    return shape
+    return TYPES[found >> 8], shape
 
 
-def _truncated(path: Path, missing: int, shape: list[int]) -> DataError:
-    return DataError(f"{path}: truncated: {missing} bytes missing of the {prod(shape)} that its header promises")
+def _truncated(path: Path, missing: int, promised: int) -> DataError:
+    return DataError(f"{path}: truncated: {missing} bytes missing of the {promised} that its header promises")
 
 
 def _check_end(path: Path, stream: Stream, promised: int) -> None:
@@ -148,17 +160,24 @@ def _check_end(path: Path, stream: Stream, promised: int) -> None:
         raise DataError(f"{path}: trailing bytes after the {promised} that its header promises")
 
 
+def _beginning(path: Path, content: bytes | None) -> bytes:
+    """The first bytes of a file, unpacked; none of one that cannot be read."""
+    try:
+        with _unpacked(path, content) as stream:
+            return stream.read(4)
+    except DataError:
+        return b""
+
+
 @contextmanager
 def _unpacked(path: Path, content: bytes | None = None) -> Iterator[Stream]:
     """The content of a file, of a gzipped one unpacked as it is read; errors are one line."""
-    with open_file(path) if content is None else nullcontext(BytesIO(content)) as file:
-        if path.suffix != ".gz":
+    with content_file(path, content) as file:
+        is_gzipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        file.seek(0)
+        if not is_gzipped:
             yield file
             return
-        beginning = file.read(len(GZIP_MAGIC))
-        file.seek(0)
-        if beginning not in (GZIP_MAGIC, b""):
-            raise DataError(f"{path}: not a gzip file")
         try:
             with gzip.GzipFile(fileobj=file) as stream:
                 yield stream

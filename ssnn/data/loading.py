@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ssnn.data import mnist, synthetic
-from ssnn.data.dataset import Dataset, Samples, two_digits
+from ssnn.data import folder, mnist, synthetic
+from ssnn.data.dataset import Dataset, Samples, samples_of, two_digits
+from ssnn.data.parts import Part
 from ssnn.errors import DataError, UsageError
 from ssnn.printable import printable
 
@@ -31,12 +32,15 @@ def load_data(
     Parameters
     ----------
     source : {"auto", "mnist", "idx", "synthetic"}
-        "mnist" is MNIST and nothing else: its checksums are known. "idx" takes a folder of files that have MNIST's
-        names and format as it is. "synthetic" draws digits. "auto" takes what the folder holds, MNIST or not; where
-        no folder is named, MNIST from the per-user cache or a mirror, else synthetic digits, with a warning.
+        "mnist" is MNIST and nothing else, in whatever format: its checksums are known. "idx" takes what the folder
+        holds as it is. "synthetic" draws digits. "auto" takes what the folder holds, MNIST or not; where no folder is
+        named, MNIST from the per-user cache, from where Keras or torchvision keeps it, or from a mirror, else synthetic
+        digits, with a warning.
     directory : path, optional
-        A folder with four files of MNIST's names, gzipped or plain; by default the one that the environment variable
-        SSNN_DATA_DIR names, if it is set. `~` is expanded.
+        A folder, or a file of the data set in it: four IDX files as MNIST, QMNIST and EMNIST have them, gzipped or
+        plain, also in `raw` or `MNIST/raw`; an archive like Keras's mnist.npz; or CSV files with the label first, such
+        as train.csv and test.csv. By default the one that the environment variable SSNN_DATA_DIR names, if it is set.
+        `~` is expanded.
     digits : (int, int)
         Which digits are class 0 and class 1. Synthetic ones are drawn as 0 and 1 only.
     progressbar : bool
@@ -54,7 +58,8 @@ def load_data(
     Warns
     -----
     UserWarning
-        If "auto" did not find MNIST, or the per-user cache cannot be used.
+        If "auto" did not find MNIST, the per-user cache cannot be used, or images of a training file are for testing
+        because no others have labels.
     """
     dataset, notices = load_with_notices(source, directory, digits, progressbar)
     for notice in notices:
@@ -82,12 +87,12 @@ def load_with_notices(
     if source == "synthetic":
         loaded = _synthetic(classes, "drawn by the program")
     else:
-        loaded, notices = _found(source, directory, classes, progressbar)
+        loaded, notices = _from_files(source, directory, classes, progressbar)
     return replace(loaded, seconds=time.perf_counter() - started), [printable(notice) for notice in notices]
 
 
 def data_directory(directory: str | Path | None = None) -> Path | None:
-    """The folder of the data that was named, `~` expanded: this one, else that of SSNN_DATA_DIR, else none.
+    """The folder or file of data that was named, `~` expanded: this one, else that of SSNN_DATA_DIR, else none.
 
     Raises
     ------
@@ -108,9 +113,14 @@ def data_directory(directory: str | Path | None = None) -> Path | None:
 
 
 def data_files(directory: str | Path | None = None) -> list[Path]:
-    """The files that are looked for in the folder that was named, whether they are there or not."""
-    folder = data_directory(directory)
-    return [] if folder is None else mnist.files_of(folder)
+    """The files of data in the folder that was named, and those of MNIST's own names, be they there or not."""
+    path = data_directory(directory)
+    if path is None:
+        return []
+    return [
+        *folder.data_files(path),
+        *(path / file for name in mnist.FILES for file in (name.removesuffix(".gz"), name)),
+    ]
 
 
 def with_samples(dataset: Dataset, samples: int) -> Dataset:
@@ -132,54 +142,60 @@ def with_samples(dataset: Dataset, samples: int) -> Dataset:
     return replace(dataset, name="synthetic", origin=f"drawn by the program, {samples} of them", train=train)
 
 
-def _found(
+def _from_files(
     source: str, directory: str | Path | None, digits: tuple[int, int], progressbar: bool
 ) -> tuple[Dataset, list[str]]:
-    """Images from files; where nothing was named and MNIST cannot be had, drawn ones."""
+    path = data_directory(directory)
+    if path is None:
+        return _unnamed(source, digits, progressbar)
     try:
-        files = _files(source, directory, progressbar)
-    except mnist.UnavailableError as error:
-        if source != "auto":
-            raise
-        drawn = _synthetic(digits, f"drawn by the program, because {error}")
-        return drawn, [f"synthetic digits: {drawn.origin}"]
-    notices = []
-    if files.obstacle is not None:
-        notices.append(f"MNIST was downloaded and cannot be kept: {files.obstacle}")
-    name, origin = "idx" if source == "idx" or files.strangers else "mnist", files.origin
-    if source == "auto" and files.strangers:
-        origin += f" (unverified: not MNIST's checksum: {', '.join(path.name for path in files.strangers)})"
-        notices.append(f"idx digits: {origin}")
-    return Dataset(name, origin, digits, _select(files.train, digits), _select(files.test, digits), 0.0), notices
-
-
-def _files(source: str, directory: str | Path | None, progressbar: bool) -> mnist.Mnist:
-    folder = data_directory(directory)
-    if folder is None:
-        if source == "idx":
-            raise DataError(
-                f"the data idx need the folder that they are in; name it by {FOLDER_VARIABLE} or --data-dir"
-            )
-        return mnist.load(progressbar=progressbar)
-    try:
-        files = mnist.load(folder)
-        if source == "mnist" and files.strangers:
-            raise DataError(
-                f"{files.strangers[0]}: not MNIST's own: its SHA-256 is another; --data idx takes the folder as it is"
-            )
+        return _named(source, path, digits)
     except DataError as error:
         if directory is None:
             raise DataError(f"{error} (the folder is the one that {FOLDER_VARIABLE} names)") from None
         raise
-    return files
 
 
-def _select(part: mnist.Part, digits: tuple[int, int]) -> Samples:
-    for digit in digits:
-        if digit not in part.labels:
-            raise DataError(f"{part.labels_path}: no image of a {digit}")
-    chosen = np.isin(part.labels, digits)
-    return Samples(part.pixels[chosen], (part.labels[chosen] == digits[1]).astype(np.uint8))
+def _unnamed(source: str, digits: tuple[int, int], progressbar: bool) -> tuple[Dataset, list[str]]:
+    """MNIST, or where it cannot be had, drawn images."""
+    if source == "idx":
+        raise DataError(f"the data idx need the folder that they are in; name it by {FOLDER_VARIABLE} or --data-dir")
+    try:
+        found = mnist.load(progressbar)
+    except mnist.UnavailableError as error:
+        if source != "auto":
+            raise
+        drawn = _synthetic(digits, "drawn by the program, because MNIST cannot be had")
+        return drawn, [f"synthetic digits: drawn by the program, because {error}"]
+    notices = []
+    if found.obstacle is not None:
+        notices.append(f"MNIST was downloaded and cannot be kept: {found.obstacle}")
+    return _dataset("mnist", found.origin, digits, found.train, found.test), notices
+
+
+def _named(source: str, path: Path, digits: tuple[int, int]) -> tuple[Dataset, list[str]]:
+    """What the folder or the file holds."""
+    files = folder.choose(path)
+    train, test = files.read()
+    strangers = [] if source == "idx" else mnist.strangers(train, test)
+    if source == "mnist" and strangers:
+        raise DataError(
+            f"{strangers[0]}: not MNIST's own: the SHA-256 of its content is another; --data idx takes it as it is"
+        )
+    name = "idx" if source == "idx" or strangers else "mnist"
+    origin, notices = files.origin, []
+    if strangers:
+        origin += f" (unverified: not MNIST's checksum: {', '.join(stranger.name for stranger in strangers)})"
+    if strangers or files.is_split:
+        notices.append(f"{name} digits: {path}: {origin}")
+    return _dataset(name, origin, digits, train, test), notices
+
+
+def _dataset(name: str, origin: str, digits: tuple[int, int], train: Part, test: Part) -> Dataset:
+    train_samples, test_samples = (
+        samples_of(part.pixels, part.labels, digits, str(part.labels_path)) for part in (train, test)
+    )
+    return Dataset(name, origin, digits, train_samples, test_samples, 0.0)
 
 
 def _synthetic(digits: tuple[int, int], origin: str) -> Dataset:

@@ -20,7 +20,7 @@ def load_memmap(folder: Path, name: str, samples: int | None = None) -> Dataset:
     """The first `samples` of the saved images, or all, as a data set of this name that has no test images."""
     pixels, labels = (np.load(folder / f"{part}.npy", mmap_mode="r")[:samples] for part in ("pixels", "labels"))
     train = Samples(pixels, labels)
-    return Dataset(name, str(folder), (0, 1), train, Samples(pixels[:0], labels[:0]), seconds=0.0)
+    return Dataset(name, "memory-mapped", (0, 1), train, Samples(pixels[:0], labels[:0]), seconds=0.0)
 
 
 def release(rows: npt.NDArray[Any]) -> None:

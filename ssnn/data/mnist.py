@@ -1,19 +1,14 @@
-"""What MNIST's four files are, and where they come from: a folder of the user's, the per-user cache, or a mirror."""
+"""What MNIST is, and where it comes from if no folder is named: caches, also of other programs, or a mirror."""
 
 import os
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import numpy as np
-import numpy.typing as npt
-
-from ssnn.data import download, idx
-from ssnn.data.dataset import SIDE
-from ssnn.data.reading import open_file
+from ssnn.data import download, four_files, idx, npz
+from ssnn.data.parts import FileSet, Part, make_part
 from ssnn.errors import DataError, UsageError
-from ssnn.system.files import reason
 
 
 @dataclass(frozen=True)
@@ -23,7 +18,7 @@ class MnistFile(download.KnownFile):
     content_sha256: str
 
 
-FILES = {  # by name, in the order that _read unpacks
+FILES = {  # by name, in the order that `strangers` compares
     "train-images-idx3-ubyte.gz": MnistFile(
         9912422,
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -50,8 +45,8 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
 )
 URL_VARIABLE = "SSNN_MNIST_URL"  # names a mirror of the user's own
-WANTED = "MNIST's four files are wanted, gzipped or plain: " + ", ".join(name.removesuffix(".gz") for name in FILES)
-SHOWN = 3  # names of other files in a folder
+KERAS_VARIABLE = "KERAS_HOME"  # Keras's own
+TORCHVISION_ROOT = Path("data")  # as in its documentation
 
 
 class UnavailableError(DataError):
@@ -59,37 +54,14 @@ class UnavailableError(DataError):
 
 
 @dataclass(frozen=True)
-class Part:
-    """The training or the test half of the images, in the files' order.
-
-    Attributes
-    ----------
-    pixels : uint8 array (m, 784)
-    labels : uint8 array (m,), 0 … 9
-    labels_path : Path
-        The file that says which digits there are.
-    """
-
-    pixels: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint8]
-    labels_path: Path
-
-    def images(self) -> npt.NDArray[np.uint8]:
-        """The pixels as they stand in the file, (m, 28, 28)."""
-        return self.pixels.reshape(-1, SIDE, SIDE)
-
-
-@dataclass(frozen=True)
 class Mnist:
-    """Images in MNIST's four files.
+    """MNIST's own images.
 
     Attributes
     ----------
     train, test : Part
     origin : str
         Where they come from, for people to read.
-    strangers : tuple of Path
-        Files that are not MNIST's own, but have their names.
     obstacle : str, optional
         Why the per-user cache could not be used.
     """
@@ -97,50 +69,33 @@ class Mnist:
     train: Part
     test: Part
     origin: str
-    strangers: tuple[Path, ...] = ()
     obstacle: str | None = None
 
 
-def load(directory: Path | None = None, progressbar: bool = False) -> Mnist:
-    """Read the four files in a folder, or else MNIST's own from the cache, which is filled from a mirror if need be.
+def load(progressbar: bool = False) -> Mnist:
+    """Read MNIST from the per-user cache, which is filled if need be, or from where other programs keep it.
 
     Parameters
     ----------
-    directory : Path, optional
-        A folder with files of these names, gzipped or plain.
     progressbar : bool
         Whether a download draws a bar on standard error.
 
     Raises
     ------
     UnavailableError
-        If neither a folder nor a mirror was named, and the files are nowhere to be had.
+        If no mirror was named, and the files are nowhere to be had.
     DataError
-        If what was named cannot be used, or a file is wrong.
+        If the mirror that was named cannot be used, or a file in the cache is damaged and cannot be replaced.
     UsageError
         If the mirror that SSNN_MNIST_URL names is no URL.
     """
-    return _of_cache(progressbar) if directory is None else _of_folder(directory)
-
-
-def files_of(folder: Path) -> list[Path]:
-    """The names under which the four files are looked for in a folder, plain or gzipped."""
-    return [folder / file for name in FILES for file in (name.removesuffix(".gz"), name)]
-
-
-def _of_folder(folder: Path) -> Mnist:
-    paths = _find(folder)
-    train, test = _read(paths)
-    values = [images_or_labels for part in (train, test) for images_or_labels in (part.images(), part.labels)]
-    strangers = [
-        path for (name, path), each in zip(paths.items(), values, strict=True) if not _is_own(path, FILES[name], each)
-    ]
-    return Mnist(train, test, str(folder), tuple(strangers))
-
-
-def _of_cache(progressbar: bool) -> Mnist:
     named = _named_mirror()
-    cache = _cache()
+    cache = cache_folder()
+    if named is None:
+        with suppress(download.UnavailableError):
+            return _of_files(download.obtain(FILES, cache, ()), cache)
+        if (kept := _kept_by_others()) is not None:
+            return kept
     try:
         obtained = download.obtain(FILES, cache, MIRRORS if named is None else [named], named is not None, progressbar)
     except download.UnavailableError as error:
@@ -153,15 +108,67 @@ def _of_cache(progressbar: bool) -> Mnist:
             raise DataError(f"MNIST cannot be downloaded from where {URL_VARIABLE} says ({error})") from None
         raise UnavailableError(
             f"MNIST is not in {cache or 'a cache'} and cannot be downloaded ({error}); "
-            "give the folder of its four files as directory, SSNN_DATA_DIR or --data-dir"
+            "give the folder or file that holds it as directory, SSNN_DATA_DIR or --data-dir"
         ) from None
-    folder = cache or Path()
-    train, test = _read({name: folder / name for name in FILES}, obtained.contents)
-    origin = str(cache) if obtained.obstacle is None else ", ".join(obtained.hosts)
-    return Mnist(train, test, origin, obstacle=obtained.obstacle)
+    return _of_files(obtained, cache)
 
 
-def _cache() -> Path | None:
+def strangers(train: Part, test: Part) -> list[Path]:
+    """The files whose images or labels are not those of MNIST, whatever format they are in; none if all are."""
+    found = [(train.images_path, train.images()), (train.labels_path, train.labels)]
+    found += [(test.images_path, test.images()), (test.labels_path, test.labels)]
+    wrong = [
+        path
+        for (path, values), file in zip(found, FILES.values(), strict=True)
+        if idx.sha256(values) != file.content_sha256
+    ]
+    return list(dict.fromkeys(wrong))
+
+
+def _of_files(obtained: download.Obtained, cache: Path | None) -> Mnist:
+    """The four files that were obtained, from the cache or into it."""
+    paths = [(cache or Path()) / name for name in FILES]
+    train, test = (
+        make_part(
+            "",
+            idx.read_images(images, obtained.contents[images.name]),
+            idx.read_labels(labels, obtained.contents[labels.name]),
+            images,
+            labels,
+        )
+        for images, labels in (paths[:2], paths[2:])
+    )
+    place = "in the per-user cache" if obtained.obstacle is None else f"from {', '.join(obtained.hosts)}"
+    return Mnist(train, test, f"four IDX files {place}", obtained.obstacle)
+
+
+def _kept_by_others() -> Mnist | None:
+    """MNIST as Keras or torchvision has kept it, if it is whole: of their files, nothing else is taken."""
+    for kept, place in (*_kept_by_keras(), *_kept_by_torchvision()):
+        with suppress(DataError):
+            train, test = kept.read()
+            if not strangers(train, test):
+                return Mnist(train, test, f"{kept.origin} {place}")
+    return None
+
+
+def _kept_by_keras() -> list[tuple[FileSet, str]]:
+    try:
+        home = Path(os.environ.get(KERAS_VARIABLE) or "~/.keras").expanduser()
+    except RuntimeError:  # there is no home folder
+        return []
+    return [(npz.archive_of(home / "datasets" / "mnist.npz"), "in Keras's cache")]
+
+
+def _kept_by_torchvision() -> list[tuple[FileSet, str]]:
+    """It has no cache: its users name a folder, which is nearly always this one."""
+    folder = TORCHVISION_ROOT / "MNIST" / "raw"
+    paths = [folder / file for name in FILES for file in (name, name.removesuffix(".gz"))]
+    place = f"in torchvision's folder {TORCHVISION_ROOT.name}"
+    return [(files, place) for files in four_files.find(folder, filter(os.path.exists, paths))]
+
+
+def cache_folder() -> Path | None:
     """The folder of the per-user cache; None where the user has no home folder."""
     from platformdirs import user_cache_path
 
@@ -187,66 +194,3 @@ def _named_mirror() -> str | None:
             f"{URL_VARIABLE} is {url!r}; give the http or https URL of the folder of MNIST's four .gz files"
         )
     return url.rstrip("/") + "/"
-
-
-def _find(folder: Path) -> dict[str, Path]:
-    """The four files in a folder, each gzipped or plain."""
-    candidates = [(name, folder / file) for name in FILES for file in (name.removesuffix(".gz"), name)]
-    found = {name: path for name, path in candidates if _exists(path)}  # of two, the gzipped one
-    if not found:
-        raise DataError(f"{folder}: {_what_is_there(folder)}; {WANTED}")
-    for name in FILES:
-        if name not in found:
-            there = ", ".join(path.name for path in found.values())
-            raise DataError(f"{folder / name}: missing, gzipped or plain; of MNIST's four files, there is only {there}")
-    return found
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({reason(error)})") from None
-    return True
-
-
-def _what_is_there(folder: Path) -> str:
-    try:
-        names = sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return "there is no such folder"
-    except NotADirectoryError:
-        return "a file, not a folder"
-    except OSError as error:
-        return f"cannot be read ({reason(error)})"
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"the folder holds only {', '.join(names[:SHOWN])}{more}" if names else "the folder is empty"
-
-
-def _read(paths: Mapping[str, Path], contents: Mapping[str, bytes] | None = None) -> tuple[Part, Part]:
-    train_images, train_labels, test_images, test_labels = (
-        (paths[name], None if contents is None else contents[name]) for name in FILES
-    )
-    return _read_part(*train_images, *train_labels), _read_part(*test_images, *test_labels)
-
-
-def _read_part(
-    images_path: Path, images_content: bytes | None, labels_path: Path, labels_content: bytes | None
-) -> Part:
-    images, labels = idx.read_images(images_path, images_content), idx.read_labels(labels_path, labels_content)
-    if images.shape[1:] != (SIDE, SIDE):
-        height, width = images.shape[1:]
-        raise DataError(f"{images_path}: images of {height}x{width} pixels where {SIDE}x{SIDE} are expected")
-    if len(images) != len(labels):
-        raise DataError(f"{images_path}: {len(images)} images, but {labels_path} holds {len(labels)} labels")
-    return Part(images.reshape(len(images), -1), labels, labels_path)
-
-
-def _is_own(path: Path, file: MnistFile, values: npt.NDArray[np.uint8]) -> bool:
-    """Whether this is MNIST's own file; where its sum as it is, gzipped, says so, that of its content is not needed."""
-    with open_file(path) as stream:
-        if file.is_whole(stream.read(file.size + 1)):
-            return True
-    return idx.sha256(values) == file.content_sha256

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssnn.data.dataset import SIDE
-from ssnn.data.reading import open_file
+from ssnn.data.reading import content_file
 from ssnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ EDGE = 1 / 4  # of full ink: what is fainter is blur around a stroke. So the siz
 SPECK = 1 / 20  # of the ink in the largest stroke: a piece that has less is dirt
 
 
-def read(path: str | Path, normalize: bool = True) -> npt.NDArray[np.uint8]:
+def read(path: str | Path, normalize: bool = True, content: bytes | None = None) -> npt.NDArray[np.uint8]:
     """Read a picture of one digit in one of the common formats; of an animation, its first frame.
 
     Parameters
@@ -43,6 +43,8 @@ def read(path: str | Path, normalize: bool = True) -> npt.NDArray[np.uint8]:
     path : path
     normalize : bool
         Whether to bring the picture into MNIST's form. Otherwise it must have it, and is only turned grey.
+    content : bytes, optional
+        Of the file, where it is in memory already; the path is then only its name.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def read(path: str | Path, normalize: bool = True) -> npt.NDArray[np.uint8]:
     """
     from PIL import Image, UnidentifiedImageError
 
-    with open_file(Path(path)) as file, warnings.catch_warnings():
+    with content_file(Path(path), content) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about metadata and the like: what matters, fails
         try:
             with Image.open(file, formats=FORMATS) as image:

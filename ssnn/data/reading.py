@@ -2,8 +2,8 @@
 
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedReader
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 from ssnn.errors import DataError
@@ -12,6 +12,11 @@ from ssnn.system.files import reason
 
 class MissingError(DataError):
     """There is no such file."""
+
+
+def content_file(path: Path, content: bytes | None) -> AbstractContextManager[BufferedReader | BytesIO]:
+    """A file opened as `open_file` does, or this content of it."""
+    return open_file(path) if content is None else nullcontext(BytesIO(content))
 
 
 @contextmanager
