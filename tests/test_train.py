@@ -55,7 +55,7 @@ def test_the_default_run_fails_on_image_2031_alone(data_dir, capsys):
     )
     lines = err.splitlines()
     assert re.fullmatch(r"numpy \S+ on cpu(, \d+ threads)?, float32, precision highest", lines[0])
-    assert lines[1] == "mnist digits 0 and 1: 12,665 training and 2,115 test images"
+    assert lines[1] == "mnist digits 0 and 1 (four IDX files): 12,665 training and 2,115 test images"
     assert len(lines) == 2 + 20 + 1
     assert re.fullmatch(r"iteration   500  cost 0\.00084\d  \d+\.\d\d ms per iteration, standardised pixels", lines[-2])
     assert max(map(len, out.splitlines() + lines)) <= 80

@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
         _check_standard_input(options.files)
     if options.json is not None:
         read = ["/dev/stdin" if file == STANDARD_INPUT else file for file in options.files]
-        check_outputs([options.json], [options.model, *read])
+        check_outputs([options.json], [options.model, *filter(os.path.isfile, read)])
         check_writable(options.json)
     if options.json not in (None, "-"):
         keep_going()
@@ -144,7 +144,7 @@ def _check_standard_input(files: Sequence[str]) -> None:
 def _standard_input() -> bytes:
     """The content of standard input."""
     if sys.stdin is None:
-        raise DataError("standard input is closed")
+        raise DataError("standard input is closed; lead a file into it, or name one")
     try:
         content = sys.stdin.buffer.read(MAX_INPUT + 1)
     except OSError as error:

@@ -217,7 +217,7 @@ def _print_start(options: argparse.Namespace, settings: Settings, dataset: Datas
         images = f"{len(dataset.train):,} training and {len(dataset.test):,} test images"
         library = f"{where.library} {where.version} on {where.device}{threads}"
         print(printable(f"{library}, {where.dtype}, precision {where.precision}"), file=sys.stderr)
-        print(f"{dataset.name} digits {zero} and {one}: {images}", file=sys.stderr)
+        print(wrapped(f"{dataset.name} digits {zero} and {one} ({dataset.origin}): {images}", 2), file=sys.stderr)
     if options.preset == "article":
         print(article.heading(settings), flush=True)
 

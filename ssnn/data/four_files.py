@@ -32,7 +32,7 @@ def find(folder: Path, paths: Iterable[Path]) -> list[FileSet]:
     return [
         FileSet(
             f"four IDX files{f', {name}' if name else ''}",
-            tuple(path for paths in found.values() for path in paths),
+            tuple(path for role in ROLES for path in found.get(role, [])),
             partial(_read, folder, name, found),
             is_complete=len(found) == len(ROLES),
         )
