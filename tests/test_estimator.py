@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ssnn import ShallowNetworkClassifier, backends
@@ -355,12 +356,36 @@ def test_a_class_weighs_what_its_samples_weigh(two_classes, class_weight, of_0, 
     assert disagreement(network(classes), network(weighted)) < 1e-12
 
 
+def test_balanced_classes_weigh_the_same_with_sample_weights_too(two_classes):
+    """As scikit-learn counts them: a sample of weight 2 twice."""
+    X, y = two_classes
+    sample_weight = np.random.default_rng(0).integers(0, 4, len(y))
+    rows, labels = X.repeat(sample_weight, axis=0), y.repeat(sample_weight)
+    balanced = ShallowNetworkClassifier(
+        (4,), max_iter=50, dtype="float64", random_state=0, class_weight="balanced"
+    ).fit(X, y, sample_weight)
+    each = compute_sample_weight("balanced", labels)
+    explicit = clone(balanced).set_params(class_weight=None).fit(rows, labels, each)
+    assert disagreement(network(balanced), network(explicit)) < 1e-11
+
+
+@pytest.mark.parametrize("unit", [5e-324, 1e-200, 1e200, 1e307])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 1e-10, 1: 2e-10}, {0: 1e10, 1: 2e10}])
+def test_weights_count_in_proportion_only_whatever_their_unit(two_classes, class_weight, unit):
+    X, y = two_classes
+    weights = np.where(np.arange(len(y)) % 2, 1.0, 4.0)  # which the smallest number that there is can be multiplied by
+    plain = ShallowNetworkClassifier((4,), max_iter=20, dtype="float64", random_state=0, class_weight=class_weight).fit(
+        X, y, weights
+    )
+    assert disagreement(network(clone(plain).fit(X, y, unit * weights)), network(plain)) < 1e-13
+
+
 def test_a_warm_start_goes_on_to_the_bit(two_classes):
     X, y = two_classes
-    whole = ShallowNetworkClassifier((4,), max_iter=60, random_state=0).fit(X, y)
-    parts = clone(whole).set_params(max_iter=30, warm_start=True).fit(X, y).fit(X, y)
+    whole = ShallowNetworkClassifier((4,), max_iter=500, random_state=0).fit(X, y)
+    parts = clone(whole).set_params(max_iter=250, warm_start=True).fit(X, y).fit(X, y)
     assert parts.loss_curve_ == whole.loss_curve_
-    assert parts.n_iter_ == 60
+    assert parts.n_iter_ == 500
     assert disagreement(network(parts), network(whole)) == 0
     again = clone(whole).set_params(max_iter=30).fit(X, y).fit(X, y)
     assert again.n_iter_ == 30
@@ -398,14 +423,33 @@ def test_the_first_part_may_lack_a_class_that_is_named(two_classes):
         estimator.partial_fit(X[:2], ["no", "maybe"])
 
 
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([0, 1, 2], "two are needed"),
+        ([1], "two are needed"),
+        ([0, "a"], "[Mm]ix of"),
+        ([None, 1], "[Uu]nknown label type"),
+        ([1, 2], "y holds 0, which is none of"),
+    ],
+)
+def test_classes_that_make_no_sense_are_refused(two_classes, classes, message):
+    with pytest.raises(ValueError, match=message):
+        ShallowNetworkClassifier(max_iter=2).partial_fit(*two_classes, classes=classes)
+
+
 def test_the_logarithm_of_a_probability_is_exact_where_the_probability_is_0(two_classes):
     X, y = two_classes
     estimator = ShallowNetworkClassifier((), max_iter=20, dtype="float64", random_state=0).fit(X, y)
     np.testing.assert_allclose(estimator.predict_log_proba(X), np.log(estimator.predict_proba(X)), atol=1e-14)
-    far = X[:1] * 1e4
-    Z = estimator.decision_function(far)[0]
-    assert abs(Z) > 800
-    np.testing.assert_allclose(sorted(estimator.predict_log_proba(far)[0]), [-abs(Z), 0], rtol=1e-15)
+    estimator = ShallowNetworkClassifier((), max_iter=1, dtype="float64").fit([[-1.0], [1.0]], [0, 1])
+    estimator.coefs_, estimator.intercepts_ = [np.ones((1, 1))], [np.zeros(1)]  # the logit is the feature itself
+    Z = np.array([-800, -40, -1e-9, 0, 3, 40, 800])
+    np.testing.assert_array_equal(estimator.decision_function(Z[:, None]), Z)
+    of_1 = [min(z, 0) - math.log1p(math.exp(-abs(z))) for z in Z]
+    expected = np.stack([of_1 - Z, of_1], axis=1)
+    np.testing.assert_allclose(estimator.predict_log_proba(Z[:, None]), expected, rtol=1e-15, atol=1e-16)
+    assert estimator.predict_log_proba([[-800.0], [800.0]]).tolist() == [[0, -800], [-800, 0]]
 
 
 def test_a_class_that_was_never_seen_counts_as_wrong(two_classes):

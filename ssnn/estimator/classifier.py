@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ssnn.backends import Backend, open_backend
@@ -172,7 +172,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         goes_on = hasattr(self, "coefs_")
         X, y = self._validated(reset=not goes_on, X=X, y=y)
         if classes is not None:
-            known = np.unique(host_array(classes, "classes"))
+            known = host_array(unique_labels(classes), "classes")
         elif goes_on:
             known = host_array(self.classes_, "classes_")
         else:

@@ -117,11 +117,11 @@ def sample_weights(
     if weights.shape != labels.shape:
         raise UsageError(f"sample_weight.shape == {weights.shape}, expected {labels.shape}!")
     _check_weights("sample_weight", weights)
-    weights = weights * np.array(_of_classes(class_weight, weights, labels, classes))[labels]
+    weights = _to_one(weights)
+    weights = _to_one(weights * _to_one(_of_classes(class_weight, weights, labels, classes))[labels])
     if not np.any(weights):
         raise UsageError("all sample weights are zero: there is nothing to learn from")
-    shares: npt.NDArray[np.float64] = weights / np.max(weights)
-    return shares
+    return weights
 
 
 def _of_classes(
@@ -129,12 +129,12 @@ def _of_classes(
     weights: npt.NDArray[np.float64],
     labels: npt.NDArray[np.intp],
     classes: npt.NDArray[Any],
-) -> list[float]:
+) -> npt.NDArray[np.float64]:
     if class_weight is None:
-        return [1.0, 1.0]
+        return np.ones(2)
     if isinstance(class_weight, str) and class_weight == "balanced":
         totals = [np.sum(weights[labels == label]) for label in (0, 1)]
-        return [float(sum(totals) / (2 * total)) if total else 0.0 for total in totals]
+        return np.array([sum(totals) / total if total else 0.0 for total in totals])
     if not isinstance(class_weight, Mapping):
         raise UsageError(f'class_weight {class_weight!r}: a dictionary of classes, "balanced" or None is needed')
     names = classes.tolist()
@@ -142,7 +142,13 @@ def _of_classes(
         raise UsageError(f"class_weight names {unknown[0]!r}, and the classes are {names[0]!r} and {names[1]!r}")
     found = _floats([class_weight.get(name, 1.0) for name in names])
     _check_weights("class_weight", found)
-    return [float(weight) for weight in found]
+    return found
+
+
+def _to_one(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weights of which the largest is 1, unless all are 0: no product or sum of them overflows."""
+    largest = np.max(weights)
+    return weights / largest if largest else weights
 
 
 def _check_weights(name: str, weights: npt.NDArray[np.float64]) -> None:
