@@ -71,6 +71,25 @@ def test_raw_pixels_lose_no_digits_where_pixels_hardly_vary(random, name, dtype)
     assert disagreement(networks[1], networks[0]) < tolerance(dtype, 50)
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_weight_counts_as_repeated_samples(few_digits, random, name):
+    train, weights = few_digits.train, random.integers(1, 4, len(few_digits.train))
+    repeated = Rows(train.pixels.repeat(weights, axis=0), train.labels.repeat(weights))
+    standardization = fit_pixels(train.pixels)
+    start = initial_network((784, 5, 1), 0, standardization.features)
+    results = []
+    for backend, samples, given in (
+        (backends.open_backend("numpy", dtype="float64"), repeated, None),
+        (choosing(open_or_skip(name, dtype="float64"), microbatch_size=7), train, 2.5 * weights),
+    ):
+        batch = batch_to_device(backend, standardization, samples, start, Stopwatch(), given)
+        network, costs = Loop(backend, batch, 0.5, Stopwatch()).run(backend.to_device(start), 5)
+        results.append((backend.to_host(network), costs))
+    (expected, expected_costs), (found, costs) = results
+    assert disagreement(found, expected) < tolerance("float64", 5)
+    np.testing.assert_allclose(costs, expected_costs, rtol=1e-12)
+
+
 @pytest.mark.parametrize("raw_pixels", [False, True])
 def test_a_batch_that_does_not_fit_is_refused_with_both_sizes(few_digits, monkeypatch, raw_pixels):
     backend = choosing(backends.open_backend("numpy"), raw_pixels=raw_pixels)

@@ -76,6 +76,16 @@ def test_numbers_of_any_scale_are_measured_as_exactly(random, offset, scale):
     np.testing.assert_allclose(found.std, [statistics.pstdev(c) for c in columns], rtol=1e-14)
 
 
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1), (1e6, 1), (0, 1e200)])
+def test_a_weight_counts_as_repeated_samples(random, offset, scale):
+    rows = offset + scale * random.standard_normal((400, 3))
+    weights = random.integers(1, 5, 400)
+    found = fit_floats(rows, weights / 7)
+    columns = [[Fraction(v) for v in rows[:, feature].repeat(weights)] for feature in range(3)]
+    np.testing.assert_allclose(found.mean, [float(statistics.mean(c)) for c in columns], rtol=1e-15, atol=1e-15 * scale)
+    np.testing.assert_allclose(found.std, [statistics.pstdev(c) for c in columns], rtol=1e-14)
+
+
 LARGEST = [5e-323, 1e-315, 3e-308, 1e-300, 0.7, 1e300, 8e307, 1.7e308, np.finfo(float).max]
 
 
