@@ -224,7 +224,8 @@ def test_a_wrong_standard_input_takes_no_good_file_with_it(
 def test_a_closed_standard_input_is_told(saved, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert predict([*saved, "-"]) == 5
-    assert capsys.readouterr().err == "ssnn predict: error: standard input is closed; lead a file into it, or name one\n"
+    told = "ssnn predict: error: standard input is closed; lead a file into it, or name one\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(
