@@ -125,7 +125,7 @@ def test_what_is_no_file_is_refused_by_its_type(folder, make, name):
     make(folder / name)
     with pytest.raises(DataError, match=f"{name}: a folder, pipe or device, where a file is expected"):
         data.load_data("auto", folder)
-    assert not idx.is_idx(folder / name)
+    assert idx.kind_of(folder / name) is None
 
 
 def test_a_dangling_link_and_a_loop_of_links_are_told(folder):

@@ -152,6 +152,18 @@ def test_without_labels_for_testing_every_seventh_image_is_left_out_of_training(
     assert {place / "train.csv", place / "test.csv"} < set(data.data_files(place))
 
 
+def test_of_several_files_of_one_role_that_with_the_shortest_name_is_read(place):
+    write_both_csv(place)
+    write_csv(place / "mnist_train-more.csv", IMAGES, LABELS)
+    assert folder.choose(place).origin == "mnist_train.csv and mnist_test.csv"
+
+
+def test_too_few_images_are_not_split(place):
+    write_csv(place / "train.csv", IMAGES, LABELS)
+    with pytest.raises(DataError, match=r"train\.csv: 6 images are too few to leave some of them for testing"):
+        data.load_data("auto", place)
+
+
 def test_of_several_formats_the_order_decides(place):
     write_both_csv(place)
     assert folder.choose(place).origin == "mnist_train.csv and mnist_test.csv"

@@ -112,7 +112,7 @@ def _predictions(model: Model, backend: Backend, file: str, normalize: bool) -> 
     path, content = Path(file), None
     if file == STANDARD_INPUT:
         path, content = Path("standard input"), _standard_input()
-    is_idx = idx.is_idx(path, content)
+    is_idx = idx.kind_of(path, content) is not None
     blocks = _idx_blocks(path, content) if is_idx else [pictures.read(path, normalize, content)[None, :]]
     index = 0
     for pixels in blocks:

@@ -22,9 +22,9 @@ HELD_OUT = 7  # every seventh training image is for testing where no others have
 
 
 def find(folder: Path, paths: Iterable[Path]) -> list[FileSet]:
-    """The data sets, whole or not, in these files of a folder; of several of one role, the first by name is read."""
+    """The data sets, whole or not, in these files of a folder; of several of one role, that with the shortest name."""
     sets: dict[str, dict[str, Path]] = {}
-    for path in sorted(paths):
+    for path in sorted(paths, key=lambda path: (len(path.name), path.name)):
         half = half_of(path.name)
         if half is None:
             continue
@@ -88,6 +88,8 @@ def _read(name: str, train: Path, test: Path) -> tuple[Part, Part]:
 
 def _read_and_split(name: str, path: Path) -> tuple[Part, Part]:
     values = _values(path)
+    if len(values) < HELD_OUT:
+        raise DataError(f"{path}: {len(values)} images are too few to leave some of them for testing")
     is_held_out = np.arange(1, len(values) + 1) % HELD_OUT == 0
     return _part(name, values[~is_held_out], path), _part(name, values[is_held_out], path)
 

@@ -16,10 +16,10 @@ def find(folder: Path, paths: Iterable[Path]) -> list[FileSet]:
     """The data sets, whole or not, in these files of a folder.
 
     A file is one of four if its bytes say so, or if its name does: then reading it says what is wrong with it. Of
-    several that have one role, the gzipped one is read, else the first by name.
+    several that have one role, the gzipped one is read, else that with the shortest name.
     """
     sets: dict[str, Found] = {}
-    for path in sorted(paths, key=lambda path: (path.suffix != ".gz", path.name)):
+    for path in sorted(paths, key=lambda path: (path.suffix != ".gz", len(path.name), path.name)):
         name = path.name.lower()
         half = half_of(name)
         if half is None:

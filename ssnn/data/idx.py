@@ -84,14 +84,13 @@ def sha256(values: npt.NDArray[np.uint8]) -> str:
     return checksum.hexdigest()
 
 
-def is_idx(path: Path, content: bytes | None = None) -> bool:
-    """Whether a file that can be read looks like one of uint8 values in this format, gzipped or plain."""
-    return _beginning(path, content)[:3] == IMAGES_MAGIC.to_bytes(4, "big")[:3]
-
-
-def kind_of(path: Path) -> str | None:
+def kind_of(path: Path, content: bytes | None = None) -> str | None:
     """What a file that can be read holds by its magic number: "images", "labels", or None."""
-    return KINDS.get(int.from_bytes(_beginning(path, None), "big"))
+    try:
+        with _unpacked(path, content) as stream:
+            return KINDS.get(int.from_bytes(stream.read(4), "big"))
+    except DataError:
+        return None
 
 
 def image_blocks(path: Path, length: int, side: int, content: bytes | None = None) -> Iterator[npt.NDArray[np.uint8]]:
@@ -158,15 +157,6 @@ def _check_end(path: Path, stream: Stream, promised: int) -> None:
     """Refuse trailing bytes, without unpacking them all to count them."""
     if stream.read(1):
         raise DataError(f"{path}: trailing bytes after the {promised} that its header promises")
-
-
-def _beginning(path: Path, content: bytes | None) -> bytes:
-    """The first bytes of a file, unpacked; none of one that cannot be read."""
-    try:
-        with _unpacked(path, content) as stream:
-            return stream.read(4)
-    except DataError:
-        return b""
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class FileSet:
     origin : str
         What it is, for people to read, without the folder it is in.
     paths : tuple of Path
-        All its files, those included that another one of the same role is read for.
+        Its files.
     read : function of no arguments
         Reads the training and the test half; raises DataError if a file is missing or wrong.
     is_complete : bool
