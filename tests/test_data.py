@@ -238,9 +238,9 @@ def test_a_wrong_file_of_images_is_refused_by_its_blocks_too(tmp_path, content, 
 @pytest.mark.parametrize("compress", [gzip.compress, bytes], ids=["gzipped", "plain"])
 def test_files_of_the_format_are_known_by_their_beginning(tmp_path, compress):
     path = tmp_path / (IMAGES if compress is gzip.compress else "images")
-    for content, looks_like_it in ((image_file(), True), (label_file(), True), (b"\0\0\0\3", False), (b"\0\0", False)):
+    for content, kind in ((image_file(), "images"), (label_file(), "labels"), (b"\0\0\0\3", None), (b"\0\0", None)):
         path.write_bytes(compress(content))
-        assert idx.is_idx(path) == looks_like_it
+        assert idx.kind_of(path) == kind
 
 
 def test_without_mnist_auto_draws_digits_and_warns_the_caller_why():
