@@ -334,8 +334,8 @@ def test_a_terminal_that_closes_ends_the_run_with_129_and_saves(tmp_path):
     assert ssnn.load_model(path).costs
 
 
-@pytest.mark.parametrize("name", ["TQDM_NCOLS", "TQDM_MININTERVAL"])
-def test_a_variable_that_the_progress_bar_refuses_is_named(name):
+def test_a_variable_that_the_progress_bar_refuses_is_named():
+    name = "TQDM_MININTERVAL"  # which all versions of tqdm check, as they do not TQDM_NCOLS
     command = [sys.executable, "-m", "ssnn", "train", *QUICK]
     process = subprocess.run(command, capture_output=True, text=True, env={**os.environ, name: "many"}, check=False)
     assert (process.returncode, process.stdout) == (2, "")
