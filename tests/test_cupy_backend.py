@@ -21,7 +21,7 @@ from ssnn.training.batch import MAX_STANDARDIZED, Rows, batch_to_device
 def fake_cupy(gpus: int, cublas: bool = True) -> types.ModuleType:
     """NumPy dressed as CuPy with this number of devices: it shows what our backend asks of CuPy, not its numbers.
 
-    `busy` are the devices that nobody has waited for since they were given something to compute, and `tf32` is what
+    `busy` are the devices that have not been waited for since they were given something to compute, and `tf32` is what
     the first product has found in the environment.
     """
     busy, own = set(), threading.local()

@@ -132,6 +132,6 @@ def test_no_process_outlives_one_that_is_killed(tmp_path):
         children = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
         assert process.stderr.readline() == "computing\n"
         process.kill()
-        _, err = process.communicate(timeout=60)  # ends once nobody holds the other ends of the pipes
+        _, err = process.communicate(timeout=60)  # ends once no process holds the other ends of the pipes
     assert (len(children), err) == (2, "")
     assert not psutil.wait_procs(children, timeout=10)[1]

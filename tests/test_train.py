@@ -293,7 +293,7 @@ def test_closed_standard_streams_are_no_error(redirection, tmp_path):
 @pytest.mark.parametrize("preset", [[], ["--preset", "article"]])
 @pytest.mark.parametrize("broken", [("stdout",), ("stderr",), ("stdout", "stderr")])
 def test_what_cannot_be_printed_takes_nothing_that_is_kept(tmp_path, preset, broken):
-    """As `2>&1 | head -1` does: nobody reads any more, and the model and the record are written all the same."""
+    """As `2>&1 | head -1` does: nothing reads any more, and the model and the record are written all the same."""
     reader, writer = os.pipe()
     os.close(reader)
     model, record = tmp_path / "model", tmp_path / "record"

@@ -13,7 +13,7 @@ LOSSY = ("strict", "surrogateescape")  # of what an encoding lacks, these make a
 class OutputError(Exception):
     """What a command prints cannot be written, and it has nothing else to do.
 
-    It is no OSError, which whoever prints might take for one of its own.
+    It is no OSError, which the code that prints might take for one of its own.
     """
 
 
@@ -55,7 +55,7 @@ class Output:
 def standard_streams() -> Iterator[tuple[Output, Output]]:
     """Print through two of `Output`: standard output, which is essential, and standard error, which is not.
 
-    A stream that is closed goes nowhere: whoever closed it wanted that.
+    A stream that is closed goes nowhere: it was closed on purpose.
     """
     before = sys.stdout, sys.stderr
     _open_closed_descriptors()

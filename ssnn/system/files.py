@@ -191,7 +191,7 @@ def _existing(path: str | Path) -> os.stat_result | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if stat.S_ISBLK(existing.st_mode) or stat.S_ISSOCK(existing.st_mode):
         raise OSError(errno.EINVAL, "A disk or a socket; name a file")
-    if not os.access(path, os.W_OK):  # another file could take its place, against the will of whoever protected it
+    if not os.access(path, os.W_OK):  # another file could take its place, against the will of its owner
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     of_folder = folder.stat()
     if of_folder.st_mode & stat.S_ISVTX and os.geteuid() not in (0, of_folder.st_uid, existing.st_uid):

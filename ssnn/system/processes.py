@@ -75,7 +75,7 @@ def _no_interrupt() -> Iterator[None]:
 
 def _run(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no signal could be blocked before this process started
-    sys.stdout = sys.stderr  # standard output is for the results of whoever started this process
+    sys.stdout = sys.stderr  # standard output is for the results that the parent process reads
     try:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         function, arguments = connection.recv()

@@ -16,7 +16,7 @@ from ssnn.typing import Array
 
 Costs = npt.NDArray[np.floating]
 
-RUN_SECONDS = 1.0  # that one call is to take at most, as far as it can be known: whoever wants to stop waits for it
+RUN_SECONDS = 1.0  # that one call is to take at most, as far as it can be known: a stop waits for it
 FIRST_WORK = 4 * 10**9  # samples times weights in the first call, whose time is not known: below a second on most CPUs
 MIN_WORK = 4 * 10**6  # samples times weights that take as long as the calls of an iteration do, however small
 
