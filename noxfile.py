@@ -27,7 +27,7 @@ nox.needs_version = ">=2024.10.9"
 nox.options.error_on_missing_interpreters = True
 if len(sys.argv) == 1:
     names = ", ".join(nox.options.sessions)
-    print(f"{names}: each in an environment of its own, in all about fifteen minutes on two cores, most of it the tests")
+    print(f"{names}: each in an environment of its own, in all about fifteen minutes on two cores, mostly tests")
 
 PACKAGES = {
     "numpy": ["-e", ".[test]"],
