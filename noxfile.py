@@ -200,7 +200,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """The tests of NumPy, strict and JAX, but for the slow ones, with the lowest versions that pyproject.toml allows."""
+    """The fast tests of NumPy, strict and JAX with the lowest versions that pyproject.toml allows."""
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     bounds = [*project["dependencies"], *extras["jax"], *extras["strict"], *extras["test"]]
