@@ -326,3 +326,14 @@ def test_the_real_mnist_in_keras_s_archive_is_known(data_dir, tmp_path, monkeypa
     digits = data.load_data("mnist", tmp_path / "m.npz")
     assert digits.name == "mnist"
     assert (np.bincount(digits.train.labels).tolist(), len(mnist.FILES)) == ([5923, 6742], 4)
+
+
+@pytest.mark.parametrize("end", [50, -30])
+def test_a_damaged_archive_in_a_folder_is_named_and_a_whole_one_beside_it_is_read(tmp_path, end):
+    write_npz(tmp_path)
+    content = (tmp_path / "mnist.npz").read_bytes()
+    (tmp_path / "mnist.npz").write_bytes(content[:end])
+    with pytest.raises(DataError, match=r"mnist\.npz: cannot be read"):
+        data.load_data("idx", tmp_path)
+    (tmp_path / "other.npz").write_bytes(content)
+    assert data.load_data("idx", tmp_path).origin == "other.npz"

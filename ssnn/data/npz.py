@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -22,7 +23,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 
 def find(folder: Path, paths: Iterable[Path]) -> list[FileSet]:
     """The data sets in the archives among these files of a folder; not text, which is pickled under the same names."""
-    return [archive_of(path) for path in sorted(paths) if _holds_numbers(path)]
+    return [found for path in sorted(paths) if (found := _found(path)) is not None]
 
 
 def archive_of(path: Path) -> FileSet:
@@ -39,15 +40,18 @@ def is_archive(path: Path) -> bool:
         return False
 
 
-def _holds_numbers(path: Path) -> bool:
+def _found(path: Path) -> FileSet | None:
+    """The data set in a file, if it is an archive of these arrays; one that is damaged is not whole, and says so."""
     if not is_archive(path):
-        return False
+        return None
     try:
         with _opened(path) as archive:
+            if not {f"{name}.npy" for name in ARRAYS} <= set(archive.namelist()):
+                return None
             dtypes = [_header(stream)[2] for name in ARRAYS for stream in [_member(path, archive, name)]]
     except DataError:
-        return False
-    return not any(dtype.hasobject for dtype in dtypes)
+        return replace(archive_of(path), is_complete=False)
+    return None if any(dtype.hasobject for dtype in dtypes) else archive_of(path)
 
 
 @contextmanager
