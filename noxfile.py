@@ -1,8 +1,8 @@
 """The project's checks, each in an environment of its own: `pip install nox && nox`.
 
 Where nothing can be installed, `nox --no-venv` runs them with what is there. The tests find MNIST through
-SSNN_DATA_DIR; what SSNN_REQUIRE names (for instance mnist,jax) must run and may not skip. Tests that are marked slow
-run only if it names slow too.
+SSNN_DATA_DIR; what SSNN_REQUIRE names (for instance mnist,jax) must run and may not skip: a backend, in the sessions
+that install it. Tests that are marked slow run only if it names slow too.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import nox
 
-REQUIRED = os.environ.get("SSNN_REQUIRE", "")
-SLOW = "" if "slow" in REQUIRED.split(",") else " and not slow"
+REQUIRED = set(os.environ.get("SSNN_REQUIRE", "").split(",")) - {""}
+SLOW = "" if "slow" in REQUIRED else " and not slow"
 HAS_GPU = shutil.which("nvidia-smi") is not None
 
 nox.options.sessions = ["lint", "types", "tests", "tests_extras", *(["tests_torch"] if "torch" in REQUIRED else [])]
@@ -32,14 +32,17 @@ if len(sys.argv) == 1:
 PACKAGES = {
     "numpy": ["-e", ".[test]"],
     "strict": ["-e", ".[strict,test]"],
-    "jax": ["-e", ".[jax,test]"],
+    "jax": ["-e", ".[jax,strict,test]"],  # strict, for its arrays given to JAX
     # The CUDA libraries are large, and of use only to a GPU; without one, OpenBLAS is to multiply.
     "cupy": ["-e", ".[cuda12,sklearn,test]"]
     if HAS_GPU
     else ["-e", ".[sklearn,test]", "cupy-cuda12x", "scipy-openblas32"],
 }
+NOTEBOOK = ("ipykernel", "nbclient", "nbformat")
+REPORT = ("jinja2", "matplotlib", "playwright")
 EXTRAS = ("docs", "estimator", "explain_browser", "explain_page", "front_door", "metrics", "notebook", "onnx_export")
-NO_OTHER_LIBRARY = "not (cupy or jax or strict or torch)"
+BACKENDS = {"cupy", "jax", "strict", "torch"}
+NO_OTHER_LIBRARY = f"not ({' or '.join(sorted(BACKENDS))})"
 
 # The tests that have to notice a mutant of each module: all tests of all mutants would take weeks.
 FIT = "training resume"
@@ -98,9 +101,13 @@ def group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), name))
 
 
-def requiring(session: nox.Session, libraries: str) -> dict[str, str]:
-    """The environment of tests that must not skip for want of these libraries, where the session has installed them."""
-    return {"SSNN_REQUIRE": f"{REQUIRED},{libraries}"} if session.venv_backend != "none" else {}
+def requiring(session: nox.Session, *installed: str) -> dict[str, str]:
+    """The environment of tests that must not skip for want of what the session has installed.
+
+    A backend counts only if SSNN_REQUIRE names it: CuPy is installed where it cannot run, too.
+    """
+    required = REQUIRED - BACKENDS | set(installed) - BACKENDS | REQUIRED & set(installed)
+    return {"SSNN_REQUIRE": ",".join(sorted(required))} if session.venv_backend != "none" else {}
 
 
 def on_cpu(session: nox.Session, command: list[str]) -> list[str]:
@@ -135,7 +142,8 @@ def tests(session: nox.Session, backend: str) -> None:
     command = ["pytest", "-m", (NO_OTHER_LIBRARY if backend == "numpy" else backend) + SLOW, *session.posargs]
     if backend == "cupy":
         command = on_cpu(session, command)
-    session.run(*command)
+    installed = ["jax", "strict"] if backend == "jax" else [backend]
+    session.run(*command, env=requiring(session, *installed))
 
 
 @nox.session
@@ -152,10 +160,7 @@ def tests_extras(session: nox.Session) -> None:
         "not (cupy or torch)" + SLOW,
         *(f"tests/test_{part}.py" for part in EXTRAS),
         *session.posargs,
-        env=requiring(
-            session,
-            "ipykernel,jinja2,matplotlib,mypy,nbclient,nbformat,onnx,onnxruntime,pandas,playwright,sklearn",
-        ),
+        env=requiring(session, "jax", "strict", *NOTEBOOK, *REPORT, "mypy", "onnx", "onnxruntime", "pandas", "sklearn"),
     )
 
 
@@ -173,8 +178,9 @@ def onnx_oldest(session: nox.Session) -> None:
 def tests_torch(session: nox.Session) -> None:
     """The tests of PyTorch: run only when asked for, because it is large; pinned, to get a build of known size."""
     install(session, "torch==2.13.0")
-    install(session, "-e", ".[sklearn,torch,test]")
-    session.run("pytest", "-m", "torch" + SLOW, *session.posargs)
+    install(session, "-e", ".[jax,sklearn,strict,torch,test]")  # JAX and strict, for their arrays given to PyTorch
+    env = requiring(session, "jax", "strict", "torch")
+    session.run("pytest", "-m", "torch" + SLOW, *session.posargs, env=env)
 
 
 @nox.session
@@ -205,7 +211,8 @@ def lowest(session: nox.Session) -> None:
     extras = project["optional-dependencies"]
     bounds = [*project["dependencies"], *extras["jax"], *extras["strict"], *extras["test"]]
     install(session, "-e", ".", *(bound.replace(">=", "==") for bound in bounds))
-    session.run("pytest", "-m", "not (cupy or torch or slow)", *session.posargs)
+    env = requiring(session, "jax", "strict")
+    session.run("pytest", "-m", "not (cupy or torch or slow)", *session.posargs, env=env)
 
 
 @nox.session
@@ -216,7 +223,7 @@ def benchmarks(session: nox.Session) -> None:
     """
     install(session, "torch==2.13.0")
     install(session, "-e", ".[jax,strict,peers,report,test]")
-    required = requiring(session, "keras,matplotlib,optax,sklearn")
+    required = requiring(session, "jax", "keras", "matplotlib", "optax", "sklearn", "strict", "torch")
     tests = [f"tests/test_{part}.py" for part in ("limits", "peers", "programs", "report")]
     session.run("pytest", *tests, env=required)
     result = Path(session.create_tmp(), "result.json")
