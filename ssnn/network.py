@@ -71,7 +71,13 @@ def relu_derivative(A: Array) -> Array:
 def logistic(Z: Array) -> Array:
     """Logistic function σ(Z): the probability of class 1 for a logit Z."""
     xp = array_namespace(Z)
-    return (1 + xp.tanh(Z / 2)) / 2  # = 1 / (1 + exp(-Z)), and cannot overflow
+    return xp.exp(xp.minimum(Z, 0)) / (1 + xp.exp(-xp.abs(Z)))  # = 1 / (1 + exp(-Z)), and cannot overflow
+
+
+def residual(Z: Array, Y: Array) -> Array:
+    """σ(Z) - Y, exact to rounding where σ(Z) is as good as Y: for Y = 1 it is -σ(-Z)."""
+    sign = 1 - 2 * Y
+    return sign * logistic(sign * Z)
 
 
 def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
@@ -102,8 +108,8 @@ def cost(Z: Array, Y: Array, sample_weight: float | Array) -> Array:
     """
     _check_samples(Z, Y, sample_weight)
     xp = array_namespace(Z)
-    # -log σ(Z) = log(1 + exp(-Z)) = logaddexp(0, -Z): neither overflows nor takes log(0).
-    return xp.sum(sample_weight * (xp.logaddexp(0, Z) - Y * Z), axis=(-2, -1))
+    # -log σ(Z) = log(1 + exp(-Z)) = logaddexp(0, -Z), for Y = 1, neither overflows nor takes log(0).
+    return xp.sum(sample_weight * xp.logaddexp(0, (1 - 2 * Y) * Z), axis=(-2, -1))
 
 
 def gradients(network: Network, X: Array, Y: Array, sample_weight: float | Array) -> tuple[Network, Array]:
@@ -120,7 +126,7 @@ def gradients(network: Network, X: Array, Y: Array, sample_weight: float | Array
     A, Z = forward(network, X)
     J = cost(Z, Y, sample_weight)
     xp = array_namespace(Z)
-    dZ = sample_weight * (logistic(Z) - Y)  # the derivative of the logarithm cancels that of σ
+    dZ = sample_weight * residual(Z, Y)  # the derivative of the logarithm cancels that of σ
     gradient = []
     for k in reversed(range(len(network))):
         gradient.append(Layer(W=dZ @ A[k].mT, b=xp.sum(dZ, axis=-1, keepdims=True)))
@@ -134,7 +140,7 @@ def update(network: Network, gradient: Network, learning_rate: float | Array) ->
 
     For a stack of networks `learning_rate` may be an array (..., 1, 1), one rate for each.
     """
-    _check_gradient(network, gradient, learning_rate)
+    check_gradient(network, gradient, learning_rate)
     return tuple(
         Layer(W - learning_rate * dW, b - learning_rate * db)
         for (W, b), (dW, db) in zip(network, gradient, strict=True)
@@ -142,6 +148,23 @@ def update(network: Network, gradient: Network, learning_rate: float | Array) ->
 
 
 # Shapes are checked, because broadcasting would turn a mistake into a wrong result.
+
+
+def check_gradient(network: Network, gradient: Network, learning_rate: float | Array) -> None:
+    """Check what an optimizer is given.
+
+    Raises
+    ------
+    ValueError
+        If the gradient or the learning rate does not fit the network.
+    """
+    wanted, found = ([[tuple(p.shape) for p in layer] for layer in layers] for layers in (network, gradient))
+    if not network or wanted != found:
+        raise ValueError(f"a gradient of shapes {found} does not fit a network of shapes {wanted}")
+    one_each = (*network[0].W.shape[:-2], 1, 1)
+    shape = tuple(getattr(learning_rate, "shape", ()))
+    if shape not in ((), one_each):
+        raise ValueError(f"learning_rate {shape} does not fit: a number or an array {one_each}")
 
 
 def _check_network(network: Network, X: Array) -> None:
@@ -171,13 +194,3 @@ def _check_samples(Z: Array, Y: Array, sample_weight: float | Array) -> None:
     shape = tuple(getattr(sample_weight, "shape", ()))
     if shape and (len(shape) > Z.ndim or shape[-2:] != tuple(Y.shape[-2:])):
         raise ValueError(f"sample_weight {shape} does not fit Y {tuple(Y.shape)}: a number or an array (..., 1, m)")
-
-
-def _check_gradient(network: Network, gradient: Network, learning_rate: float | Array) -> None:
-    wanted, found = ([[tuple(p.shape) for p in layer] for layer in layers] for layers in (network, gradient))
-    if not network or wanted != found:
-        raise ValueError(f"a gradient of shapes {found} does not fit a network of shapes {wanted}")
-    one_each = (*network[0].W.shape[:-2], 1, 1)
-    shape = tuple(getattr(learning_rate, "shape", ()))
-    if shape not in ((), one_each):
-        raise ValueError(f"learning_rate {shape} does not fit: a number or an array {one_each}")

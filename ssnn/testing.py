@@ -20,10 +20,12 @@ from ssnn.backends import DTYPES, Backend, Description, Options
 from ssnn.errors import TrainingError
 from ssnn.initialization import initial_network
 from ssnn.network import Layer, Network, gradients, update
+from ssnn.optimizers import Adam
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import Rows, batch_to_device
 from ssnn.training.loop import Loop
+from ssnn.training.minibatch import Order, minibatches_to_device
 from ssnn.tree import tree_map
 from ssnn.typing import Array, Tree
 
@@ -32,6 +34,7 @@ PIXELS = 20
 SIZES: tuple[tuple[int, tuple[int, ...]], ...] = ((1, ()), (97, (10,)), (2501, (4, 3)), (3000, (70,)), (3301, ()))
 ITERATIONS = 20
 LEARNING_RATE = 0.3  # which float32 cannot hold as float64 does
+ADAM_RATE = 0.01
 
 
 def check_backend(backend: type[Backend], device: str | None = None, dtypes: Sequence[str] = DTYPES) -> None:
@@ -169,6 +172,30 @@ def check_stack(backend: Backend) -> None:
         _require_agreement(backend, ITERATIONS, alone, costs[:, i], expected, expected_costs, f"network {i} of a stack")
 
 
+def check_minibatches(backend: Backend) -> None:
+    """Two passes over mini-batches with Adam, each in an order of its own, are those of a plain loop."""
+    for samples, size, hidden in ((300, 84, (10,)), (5000, 1700, (3000,)), (300, 299, ())):
+        data = _samples(samples)
+        standardization = fit_pixels(data.pixels)
+        start = _network((len(standardization.features), *hidden, 1))
+        order, adam = Order(samples, size, seed=0), Adam(beta_1=0.9, beta_2=0.99, epsilon=1e-3)
+        updates = 2 * order.per_pass
+        on_device = minibatches_to_device(backend, standardization, data, start, order, Stopwatch())
+        loop = Loop(backend, on_device, ADAM_RATE, Stopwatch(), adam)
+        trained, costs = _run(loop, backend.to_device(start), updates)
+        features, mean, std = standardization.arrays
+        X, Y = ((data.pixels[:, features] - mean) / std).T, data.labels[None].astype(np.float64)
+        network, state, expected_costs = start, adam.init(start), []
+        for done in range(updates):
+            (places,), (weights,) = order.minibatches(done, 1)
+            chosen = places[weights > 0]
+            gradient, J = gradients(network, X[:, chosen], Y[:, chosen], 1 / len(chosen))
+            network, state = adam.update(network, gradient, state, ADAM_RATE)
+            expected_costs.append(float(J))
+        what = f"mini-batches of {size}, {hidden}"
+        _require_agreement(backend, updates, trained, costs, network, expected_costs, what)
+
+
 def check_divergence(backend: Backend) -> None:
     """A run that diverges ends with a TrainingError that names the iteration, and with no other error or warning."""
     data = _samples(97)
@@ -178,7 +205,7 @@ def check_divergence(backend: Backend) -> None:
     loop = Loop(backend, batch, 1e30, Stopwatch())
     try:
         with warnings.catch_warnings(action="error"):
-            for _ in loop.iterate(backend.to_device(start), range(0, 101, 5)):
+            for _ in loop.iterate(loop.begin(backend.to_device(start)), range(0, 101, 5)):
                 pass
     except TrainingError as error:
         _require("iteration" in str(error), f"the error does not name the iteration: {error}")
@@ -193,6 +220,7 @@ CHECKS: tuple[Callable[[Backend], None], ...] = (
     check_iterations,
     check_accumulation,
     check_stack,
+    check_minibatches,
     check_divergence,
 )
 
@@ -234,9 +262,12 @@ def _train(
     learning_rate: float | Array = LEARNING_RATE,
 ) -> tuple[Network, npt.NDArray[Any]]:
     batch = batch_to_device(backend, standardization, data, start, Stopwatch())
-    loop = Loop(backend, batch, learning_rate, Stopwatch())
-    network, costs = loop.run(backend.to_device(start), iterations)
-    return loop.to_host_finite(network, iterations), costs
+    return _run(Loop(backend, batch, learning_rate, Stopwatch()), backend.to_device(start), iterations)
+
+
+def _run(loop: Loop, start: Network, updates: int) -> tuple[Network, npt.NDArray[Any]]:
+    state, costs = loop.run(loop.begin(start), updates)
+    return loop.to_host_finite(state, updates).network, costs
 
 
 def _reference(

@@ -9,14 +9,17 @@ Tree = Any  # an array, or nested tuples (named ones too) whose leaves are array
 
 
 class Gradients(Protocol):
-    """The derivative of a cost, pure, and a sum over the samples: microbatches add up."""
+    """The derivative of a cost, pure, and a sum over the samples: microbatches add up.
 
-    def __call__(self, network: Tree, X: Array, Y: Array, sample_weight: Array) -> tuple[Tree, Array]:
+    What a backend's loop calls the network is whatever tree the loop was started with.
+    """
+
+    def __call__(self, network: Tree, X: Array, Y: Array, sample_weight: Array, /) -> tuple[Tree, Array]:
         """Gradient, a tree like the network, and cost."""
 
 
 class Update(Protocol):
     """One step of an optimizer, pure."""
 
-    def __call__(self, network: Tree, gradient: Tree, learning_rate: float | Array) -> Tree:
+    def __call__(self, network: Tree, gradient: Tree, learning_rate: float | Array, /) -> Tree:
         """The network after the step."""

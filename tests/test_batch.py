@@ -66,7 +66,8 @@ def test_raw_pixels_lose_no_digits_where_pixels_hardly_vary(random, name, dtype)
         (open_or_skip(name, dtype=dtype), True),
     ):
         batch = batch_to_device(choosing(backend, raw_pixels=raw_pixels), standardization, samples, start, Stopwatch())
-        network, _ = Loop(backend, batch, 0.5, Stopwatch()).run(backend.to_device(start), 50)
+        loop = Loop(backend, batch, 0.5, Stopwatch())
+        (network, _), _ = loop.run(loop.begin(backend.to_device(start)), 50)
         networks.append(backend.to_host(network))
     assert disagreement(networks[1], networks[0]) < tolerance(dtype, 50)
 
@@ -83,7 +84,8 @@ def test_a_weight_counts_as_repeated_samples(few_digits, random, name):
         (choosing(open_or_skip(name, dtype="float64"), microbatch_size=7), train, 2.5 * weights),
     ):
         batch = batch_to_device(backend, standardization, samples, start, Stopwatch(), given)
-        network, costs = Loop(backend, batch, 0.5, Stopwatch()).run(backend.to_device(start), 5)
+        loop = Loop(backend, batch, 0.5, Stopwatch())
+        (network, _), costs = loop.run(loop.begin(backend.to_device(start)), 5)
         results.append((backend.to_host(network), costs))
     (expected, expected_costs), (found, costs) = results
     assert disagreement(found, expected) < tolerance("float64", 5)

@@ -17,9 +17,10 @@ from array_api_compat import array_namespace
 from ssnn.errors import BackendError
 from ssnn.system.threads import FEWER
 from ssnn.tree import tree_map
-from ssnn.typing import Array, Gradients, Tree
+from ssnn.typing import Array, Tree
 
-Microbatch = Sequence[Array]  # X, Y and sample_weight
+Microbatch = Sequence[Array]  # X, Y and sample_weight; or the places of its samples, and sample_weight
+MIN_SHARED = 4 * 10**6  # samples times weights in a mini-batch; with fewer, sharing costs more than it saves
 MAX_FLOAT_BATCH = 2**29  # bytes on the CPU; beyond it, a quarter of the memory is worth a fifth of the time
 
 
@@ -65,36 +66,33 @@ def even_size(samples: int, largest: int, multiple: int = 1) -> int:
 
 
 class GradientAccumulator:
-    """The sum of gradient and cost over the microbatches of a batch; a context manager that ends its threads.
+    """The sum of gradient and cost over microbatches; a context manager that ends its threads.
 
     Each thread adds up its own microbatches, always the same ones in the same order: the sum has the same bits
     however the threads run.
     """
 
-    def __init__(
-        self, gradients: Gradients, X: Array, Y: Array, sample_weight: Array, accumulation: Accumulation
-    ) -> None:
-        microbatches = _microbatches((X, Y, sample_weight), accumulation.per_call)
-        threads = accumulation.threads
+    def __init__(self, gradients: Callable[..., tuple[Tree, Array]], accumulation: Accumulation) -> None:
         self._gradients = gradients
-        self._shares = [share for thread in range(threads) if (share := microbatches[thread::threads])]
+        self._threads = accumulation.threads
         self._thread_config = accumulation.thread_config
-        self._pool = ThreadPoolExecutor(threads)
+        self._pool = ThreadPoolExecutor(accumulation.threads)
 
-    def __call__(self, network: Tree) -> tuple[Tree, Array]:
-        """Gradient and cost of the whole batch.
+    def __call__(self, network: Tree, microbatches: Sequence[Microbatch]) -> tuple[Tree, Array]:
+        """Gradient and cost of a batch that `split` has split.
 
         Raises
         ------
         BackendError
             If the process may start no thread.
         """
+        shares = [share for thread in range(self._threads) if (share := microbatches[thread :: self._threads])]
         try:
-            others = [self._pool.submit(self._accumulate, network, share) for share in self._shares[1:]]
+            others = [self._pool.submit(self._accumulate, network, share) for share in shares[1:]]
         except RuntimeError as error:
             reason = f"{error}: the system lets this process have no more"
             raise BackendError(f"{reason}; what would help: {FEWER}") from error
-        gradient_and_cost: tuple[Tree, Array] = self._accumulate(network, self._shares[0])
+        gradient_and_cost: tuple[Tree, Array] = self._accumulate(network, shares[0])
         for other in others:
             gradient_and_cost = _add(gradient_and_cost, other.result())
         return gradient_and_cost
@@ -102,9 +100,9 @@ class GradientAccumulator:
     def _accumulate(self, network: Tree, share: Sequence[Microbatch]) -> Any:
         total = None
         with self._thread_config():
-            for X, Y, sample_weight in share:
-                part = self._gradients(network, X, Y, sample_weight)
-                if X.ndim > 2:  # several microbatches at once
+            for microbatch in share:
+                part = self._gradients(network, *microbatch)
+                if microbatch[-1].ndim > 2:  # several microbatches at once
                     part = tree_map(_sum_first_axis, part)
                 total = part if total is None else _add(total, part)
         return total
@@ -118,8 +116,8 @@ class GradientAccumulator:
         self._pool.shutdown()
 
 
-def _microbatches(batch: Sequence[Array], per_call: int) -> list[Microbatch]:
-    """Microbatches of X (p, n0, s), Y and sample_weight: (n0, s) one by one, or (per_call, n0, s)."""
+def split(batch: Sequence[Array], per_call: int) -> list[Microbatch]:
+    """The microbatches of arrays (p, ..., s): (..., s) one by one, or (per_call, ..., s) at once."""
     count = batch[0].shape[0]
     if per_call == 1:
         return [[array[i, ...] for array in batch] for i in range(count)]

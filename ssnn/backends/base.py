@@ -7,13 +7,14 @@ import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from ssnn.backends.accumulation import Accumulation, GradientAccumulator
+from ssnn.backends.accumulation import MIN_SHARED, Accumulation, GradientAccumulator, split
 from ssnn.backends.options import MAX_THREADS, Availability, Description, Options
 from ssnn.errors import BackendError, UsageError
 from ssnn.system import machine
@@ -41,8 +42,8 @@ class Backend(ABC):
     """One array library, on one device, in one dtype.
 
     A subclass sets the class variables and implements the abstract methods. It overrides `library_config` where its
-    library has settings, `program` and `loop` where it compiles, and `accumulation` where microbatches or threads
-    make it faster.
+    library has settings, `program`, `loop` and `minibatch_loop` where it compiles, and `accumulation` where
+    microbatches or threads make it faster.
     """
 
     name: ClassVar[str]  # as registered
@@ -192,6 +193,13 @@ class Backend(ABC):
         """
         return Accumulation(microbatch_size=samples)
 
+    def minibatch_accumulation(self, samples: int, features: int, weights: int, is_stack: bool) -> Accumulation:
+        """How `minibatch_loop` is to split a mini-batch; the parameters are those of `accumulation`."""
+        chosen = replace(self.accumulation(samples, features, weights, is_stack), devices=1)
+        if samples * weights < MIN_SHARED:
+            return replace(chosen, microbatch_size=samples, per_call=1, threads=1)
+        return chosen
+
     def free_memory(self) -> int:
         """Bytes that the device can still hold."""
         return machine.free_memory()
@@ -217,15 +225,50 @@ class Backend(ABC):
         def iterations(
             network: Tree, X: Array, Y: Array, sample_weight: Array, learning_rate: float | Array
         ) -> tuple[Tree, Array]:
-            costs = []
-            with GradientAccumulator(gradients, X, Y, sample_weight, accumulation) as accumulate:
+            costs, microbatches = [], split((X, Y, sample_weight), accumulation.per_call)
+            with GradientAccumulator(gradients, accumulation) as accumulate:
                 for _ in range(k):
-                    gradient, cost = accumulate(network)
+                    gradient, cost = accumulate(network, microbatches)
                     network = update(network, gradient, learning_rate)
                     costs.append(cost)
             return network, array_namespace(cost).stack(costs)
 
         return Program(iterations, self.library_config)
+
+    def minibatch_loop(self, gradients: Gradients, update: Update, accumulation: Accumulation) -> Program:
+        """Make an update after each of several mini-batches ready to run with no host synchronisation.
+
+        Parameters
+        ----------
+        gradients, update : callable
+        accumulation : Accumulation
+            How a mini-batch is split; from `minibatch_accumulation`.
+
+        Returns
+        -------
+        Program
+            Of the network; samples X (m, n0) and their classes Y (m,); of k mini-batches the places of their samples
+            in X, whole numbers (k, p, s), and sample_weight (k, p, 1, s), each in p microbatches; and the learning
+            rate. Returns the network after k updates and the cost of each mini-batch before its update, (k, ...), on
+            the device.
+        """
+
+        def updates(
+            network: Tree, X: Array, Y: Array, places: Array, sample_weight: Array, learning_rate: float | Array
+        ) -> tuple[Tree, Array]:
+            def gathered(network: Tree, places: Array, sample_weight: Array) -> tuple[Tree, Array]:
+                return gradients(network, *take_samples(X, Y, places), sample_weight)
+
+            costs = []
+            with GradientAccumulator(gathered, accumulation) as accumulate:
+                for i in range(places.shape[0]):
+                    minibatch = places[i, ...], sample_weight[i, ...]
+                    gradient, cost = accumulate(network, split(minibatch, accumulation.per_call))
+                    network = update(network, gradient, learning_rate)
+                    costs.append(cost)
+            return network, array_namespace(cost).stack(costs)
+
+        return Program(updates, self.library_config)
 
     @classmethod
     def _remedy(cls, failure: str) -> str:
@@ -256,6 +299,14 @@ class Backend(ABC):
             raise UsageError(f"{self.name} never runs on {wanted!r}, only on {' and '.join(self.device_kinds)}")
         reason = availability.reason or f"its devices are {', '.join(availability.devices)}"
         raise _unusable(f"{self.name} has no device {wanted!r} here", reason, availability.remedy)
+
+
+def take_samples(X: Array, Y: Array, places: Array) -> tuple[Array, Array]:
+    """The samples at these places (..., s) of X (m, n0) and Y (m,), as microbatches (..., n0, s) and (..., 1, s)."""
+    xp = array_namespace(X)
+    flat = xp.reshape(places, (-1,))  # the standard takes one axis of indices
+    rows = xp.reshape(xp.take(X, flat, axis=0), (*places.shape, X.shape[1]))
+    return rows.mT, xp.reshape(xp.take(Y, flat, axis=0), (*places.shape[:-1], 1, places.shape[-1]))
 
 
 def plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -124,6 +124,16 @@ class CupyBackend(Backend):
         one = super().loop(gradients, update, 1, accumulation).function
         return CupyProgram(iterations, self.library_config, rehearsal=one)
 
+    def minibatch_loop(self, gradients: Gradients, update: Update, accumulation: Accumulation) -> Program:
+        updates = super().minibatch_loop(gradients, update, accumulation).function
+
+        def first(
+            network: Tree, X: Array, Y: Array, places: Array, sample_weight: Array, learning_rate: float | Array
+        ) -> object:
+            return updates(network, X, Y, places[:1, ...], sample_weight[:1, ...], learning_rate)
+
+        return CupyProgram(updates, self.library_config, rehearsal=first)
+
     @contextmanager
     def _pinned_precision(self) -> Iterator[None]:
         """CuPy reads a variable at the first matrix product of the process, and has no other public switch."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ssnn.backends import nvidia
 from ssnn.backends.accumulation import Accumulation, Microbatch, even_size
-from ssnn.backends.base import Backend, Program, plain
+from ssnn.backends.base import Backend, Program, plain, take_samples
 from ssnn.backends.options import Availability, Description, Options
 from ssnn.errors import BackendError
 from ssnn.system import machine
@@ -232,12 +232,7 @@ class JaxBackend(Backend):
             network: Tree, X: Array, Y: Array, sample_weight: Array, learning_rate: float | Array
         ) -> tuple[Tree, Array]:
             def iteration(network: Tree, _: None) -> tuple[Tree, Array]:
-                def add(total: Tree, microbatch: Microbatch) -> tuple[Tree, None]:
-                    return jax.tree.map(operator.add, total, gradients(network, *microbatch)), None
-
-                first = X[0, ...], Y[0, ...], sample_weight[0, ...]
-                zero = jax.tree.map(jax.numpy.zeros_like, jax.eval_shape(gradients, network, *first))
-                total, _ = jax.lax.scan(add, zero, (X, Y, sample_weight))
+                total = _accumulate(gradients, network, (X, Y, sample_weight))
                 gradient, cost = jax.lax.psum(total, AXIS) if mesh.size > 1 else total
                 return update(network, gradient, learning_rate), cost
 
@@ -251,6 +246,21 @@ class JaxBackend(Backend):
             iterations, mesh=mesh, in_specs=(copies, shards, shards, shards, copies), out_specs=copies, check_vma=False
         )
         return JaxMeshProgram(jax.jit(on_mesh), self.library_config, mesh)
+
+    def minibatch_loop(self, gradients: Gradients, update: Update, accumulation: Accumulation) -> Program:
+        import jax
+
+        def updates(
+            network: Tree, X: Array, Y: Array, places: Array, sample_weight: Array, learning_rate: float | Array
+        ) -> tuple[Tree, Array]:
+            def step(network: Tree, minibatch: Microbatch) -> tuple[Tree, Array]:
+                gradient, cost = _accumulate(gradients, network, minibatch)
+                return update(network, gradient, learning_rate), cost
+
+            trained: tuple[Tree, Array] = jax.lax.scan(step, network, (*take_samples(X, Y, places), sample_weight))
+            return trained
+
+        return self.program(updates)
 
     def _make_mesh(self, wanted: str | None) -> Any:
         """The devices that share a batch: all cores, all GPUs, or the one GPU that was named."""
@@ -267,6 +277,21 @@ class JaxBackend(Backend):
     def _jax_device(self) -> Any:
         kind, _, index = self.device.partition(":")
         return _devices(kind)[int(index or 0)]
+
+
+def _accumulate(gradients: Gradients, network: Tree, batch: Microbatch) -> Any:
+    """The sum of gradient and cost over the microbatches of X (p, n0, s), Y and sample_weight."""
+    import jax
+
+    def add(total: Tree, microbatch: Microbatch) -> tuple[Tree, None]:
+        return jax.tree.map(operator.add, total, gradients(network, *microbatch)), None
+
+    first = [array[0, ...] for array in batch]
+    if batch[0].shape[0] == 1:
+        return gradients(network, *first)
+    zero = jax.tree.map(jax.numpy.zeros_like, jax.eval_shape(gradients, network, *first))
+    total, _ = jax.lax.scan(add, zero, batch)
+    return total
 
 
 def _devices(kind: str) -> list[Any]:

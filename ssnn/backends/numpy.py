@@ -73,6 +73,10 @@ class NumpyBackend(Backend):
         iterations = super().loop(gradients, update, k, accumulation).function
         return Program(iterations, partial(_config, 1))
 
+    def minibatch_loop(self, gradients: Gradients, update: Update, accumulation: Accumulation) -> Program:
+        updates = super().minibatch_loop(gradients, update, accumulation).function
+        return Program(updates, partial(_config, 1))
+
 
 @contextmanager
 def _config(threads: int | None) -> Iterator[None]:

@@ -5,7 +5,7 @@ of our functions runs, and those that run at the same time count each other, so 
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -100,12 +100,17 @@ class TorchBackend(Backend):
         return Accumulation(size, threads=threads, thread_config=_one_thread, raw_pixels=raw_pixels)
 
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
-        iterations = super().loop(gradients, update, k, accumulation).function
-        # On the CPU it is our threads that share the work, each with one of PyTorch's.
-        return Program(iterations, partial(self._config, 1 if self.device == "cpu" else None))
+        return self._sharing(super().loop(gradients, update, k, accumulation).function)
+
+    def minibatch_loop(self, gradients: Gradients, update: Update, accumulation: Accumulation) -> Program:
+        return self._sharing(super().minibatch_loop(gradients, update, accumulation).function)
 
     def library_config(self) -> AbstractContextManager[None]:
         return self._config(self.threads)
+
+    def _sharing(self, function: Callable[..., Any]) -> Program:
+        """On the CPU it is our threads that share the work, each with one of PyTorch's."""
+        return Program(function, partial(self._config, 1 if self.device == "cpu" else None))
 
     @contextmanager
     def _config(self, threads: int | None) -> Iterator[None]:

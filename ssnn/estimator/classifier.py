@@ -24,8 +24,8 @@ from ssnn.network import Layer, Network, logistic
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization, fit_floats, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import Rows, batch_to_device
-from ssnn.training.loop import Loop
+from ssnn.training.batch import Rows
+from ssnn.training.loop import Loop, TrainingState, make_loop
 from ssnn.training.progress import boundaries
 from ssnn.typing import Array
 
@@ -270,9 +270,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             start = initial_network((rows.shape[1], *settings.hidden, 1), settings.seed, standardization.features)
         inputs, on_device = for_device(rows, standardization, dtype)
         samples, watch = Rows(inputs, labels.astype(np.uint8)), Stopwatch()
-        batch = batch_to_device(backend, on_device, samples, start, watch, weights)
-        loop = Loop(backend, batch, settings.learning_rate, watch)
-        network, new_losses = self._train(loop, backend.to_device(start), settings.iterations)
+        loop = make_loop(backend, on_device, samples, start, settings, watch, weights)
+        (network, _), new_losses = self._train(loop, loop.begin(backend.to_device(start)), settings.iterations)
         self.dtype_ = dtype
         self.standardization_ = standardization
         self.loss_curve_ = losses + new_losses
@@ -301,13 +300,13 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             )
         return network
 
-    def _train(self, loop: Loop, start: Network, iterations: int) -> tuple[Network, list[float]]:
+    def _train(self, loop: Loop, state: TrainingState, iterations: int) -> tuple[TrainingState, list[float]]:
         """All iterations, or with `tol` one by one until the loss has settled; the network as NumPy arrays."""
         losses: list[float] = []
         patience = None if self.tol is None else _Patience(self.tol)
         steps = boundaries(0, iterations, None if patience is None else 1)
-        for reached, costs in loop.iterate(start, steps):
-            network = reached
+        for reached, costs in loop.iterate(state, steps):
+            state = reached
             losses += costs.tolist()
             if patience is not None and patience.is_over(losses[-1]):
                 break
@@ -319,7 +318,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
                     ConvergenceWarning,
                     stacklevel=4,  # the caller of fit
                 )
-        return loop.to_host_finite(network, len(losses)), losses
+        return loop.to_host_finite(state, len(losses)), losses
 
     def _open(self, dtype: str) -> Backend:
         return open_backend(self.backend, dtype=dtype)

@@ -5,7 +5,7 @@ Networks of one shape that learn from the same samples are a stack: `ssnn.networ
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import hypot, sqrt
+from math import ceil, hypot, sqrt
 from statistics import fmean, stdev
 from typing import Protocol
 
@@ -20,8 +20,7 @@ from ssnn.model.model import Model
 from ssnn.network import Network, forward
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import batch_to_device
-from ssnn.training.loop import Loop
+from ssnn.training.loop import make_loop
 from ssnn.training.progress import boundaries
 from ssnn.tree import tree_map
 from ssnn.typing import Array
@@ -160,21 +159,19 @@ def _train(
 ) -> Ensemble:
     """Train one network per seed with the settings of the model, for as many iterations as it has done."""
     settings = model.settings
-    iterations = len(model.costs) or settings.iterations  # a file may hold no costs
+    iterations = ceil(model.iterations) or settings.iterations  # a file may hold no costs
     sizes = (samples.pixels.shape[1], *settings.hidden, 1)
     starts = [initial_network(sizes, seed, standardization.features) for seed in seeds]
     stack: Network = tree_map(lambda *parameters: np.stack(parameters), *starts)
     watch = Stopwatch()
-    batch = batch_to_device(backend, standardization, samples, stack, watch)
-    loop = Loop(backend, batch, settings.learning_rate, watch)
-    networks = backend.to_device(stack)
-    done = 0
-    for reached, costs in loop.iterate(networks, boundaries(0, iterations)):
-        networks = reached
+    loop = make_loop(backend, standardization, samples, stack, settings, watch)
+    state, updates, done = loop.begin(backend.to_device(stack)), settings.updates_per_iteration(len(samples)), 0
+    for reached, costs in loop.iterate(state, boundaries(0, iterations, updates=updates)):
+        state = reached
         done += len(costs)
-        report(done / iterations)
-    loop.to_host_finite(networks, iterations)  # for its check: the networks themselves stay on the device
-    return Ensemble(backend, batch.transform, networks)
+        report(done / (iterations * updates))
+    loop.to_host_finite(state, done)  # for its check: the networks themselves stay on the device
+    return Ensemble(backend, loop.samples.transform, state.network)
 
 
 def _logits(pixels: Array, transform: Transform, networks: Network) -> Array:

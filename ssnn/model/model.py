@@ -19,6 +19,7 @@ from ssnn.network import Network, logistic
 from ssnn.printable import printable
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization
+from ssnn.typing import Tree
 
 if TYPE_CHECKING:
     from ssnn.explain.cards import Cards
@@ -44,12 +45,14 @@ class Model:
     novelty : Novelty
         Detects images unlike those that it was trained on.
     settings : Settings
-        `settings.iterations` is what was asked for; `len(costs)` may be less, of a run that was stopped.
+        `settings.iterations` is what was asked for; `iterations` may be less, of a run that was stopped.
     data : DataSummary
     backend : Description
         What computed the last iterations.
     costs : tuple of float
-        Of every iteration, each taken before its update.
+        Of every update, each taken before it: of the full batch, or of a mini-batch.
+    optimizer_state : tree
+        NumPy arrays: what the optimizer goes on from; see `ssnn.optimizers`.
     """
 
     network: Network
@@ -59,10 +62,16 @@ class Model:
     data: DataSummary
     backend: Description
     costs: tuple[float, ...]
+    optimizer_state: Tree
 
     def __repr__(self) -> str:
         lines = map(printable, self._summary())
         return "\n".join(line if len(line) <= MAX_WIDTH else f"{line[: MAX_WIDTH - 1]}…" for line in lines)
+
+    @property
+    def iterations(self) -> float:
+        """Passes over the training images that it has done; not a whole number where it was stopped within one."""
+        return len(self.costs) / self.settings.updates_per_iteration(self.data.train)
 
     @property
     def dtype(self) -> str:
@@ -186,10 +195,12 @@ class Model:
             hidden[1:-1] = [f"… {len(hidden) - 2} more …"]
         layers = "→".join([str(self.pixels), *hidden, "1"])
         (zero, one), where = self.data.digits, self.backend
+        minibatches = self.settings.updates_per_iteration(self.data.train) > 1
+        done = f"updates by mini-batches of {self.settings.batch_size:,}" if minibatches else "iterations"
         cost = f", cost {self.costs[-1]:.6g}" if self.costs else ""
         return [
             f"{type(self).__name__}: {zero} or {one}, {layers}, {self.data.features} pixels used, {self.dtype}",
-            f"{len(self.costs):,} iterations on {self.data.train:,} images of {self.data.name}{cost}",
+            f"{len(self.costs):,} {done} on {self.data.train:,} images of {self.data.name}{cost}",
             f"backend {where.name}: {where.library} {where.version} on {where.device}",
         ]
 

@@ -1,6 +1,7 @@
 """Model files: everything about a model in one safetensors file, with a checksum, and nothing in it that runs.
 
-The tensors are the parameters, W1, b1, W2, …, the standardisation, the hyperplanes of novelty detection, and the costs.
+The tensors are the parameters, W1, b1, W2, …, the state of the optimizer (velocity_W1, …; mean_W1, …, square_W1, … and
+updates), the standardisation, the hyperplanes of novelty detection, and the costs.
 The metadata are texts: the schema, JSON for settings, data and backend, the version of ssnn, and the SHA-256 of all
 the rest. The same model gives the same bytes.
 """
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields
 from itertools import pairwise, permutations
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -26,14 +28,17 @@ from ssnn.model.model import Model
 from ssnn.model.novelty import Novelty
 from ssnn.model.record import DataSummary
 from ssnn.network import Layer, Network
+from ssnn.optimizers import AdamState
 from ssnn.printable import printable
-from ssnn.settings import Settings
+from ssnn.settings import OPTIONS, Settings
 from ssnn.standardize import Standardization
 from ssnn.system.files import atomic_write, reason
 from ssnn.system.machine import free_memory
+from ssnn.typing import Tree
 from ssnn.version import __version__
 
-SCHEMA = "ssnn.model/1"
+SCHEMA = "ssnn.model/2"
+WITHOUT_OPTIMIZER = "ssnn.model/1"  # trained by gradient descent on the full batch, as everything was then
 MAX_HEADER = 10**6  # bytes; ours takes about a thousand
 COMMON = (
     "features",
@@ -45,6 +50,7 @@ COMMON = (
     "familiar_limit",
     "costs",
 )
+ALL_OPTIONS = [name for options in OPTIONS.values() for name in options]
 Tensors = dict[str, npt.NDArray[Any]]
 Record = TypeVar("Record", Settings, DataSummary, Description)
 
@@ -110,8 +116,7 @@ def _parts(model: Model) -> tuple[Tensors, dict[str, str]]:
         "familiar_limit": model.novelty.limit,
         "costs": np.array(model.costs, np.float64),
     }
-    for number, (W, b) in enumerate(model.network, start=1):
-        tensors |= {f"W{number}": W, f"b{number}": b}
+    tensors |= _named("", model.network) | _optimizer_tensors(model.settings.optimizer, model.optimizer_state)
     metadata = {
         "schema": SCHEMA,
         "ssnn": __version__,
@@ -120,6 +125,33 @@ def _parts(model: Model) -> tuple[Tensors, dict[str, str]]:
         "backend": json.dumps(asdict(model.backend)),
     }
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata
+
+
+def _named(prefix: str, network: Network) -> Tensors:
+    tensors: Tensors = {}
+    for number, (W, b) in enumerate(network, start=1):
+        tensors |= {f"{prefix}W{number}": W, f"{prefix}b{number}": b}
+    return tensors
+
+
+def _optimizer_tensors(optimizer: str, state: Tree) -> Tensors:
+    if optimizer == "momentum":
+        return _named("velocity_", state)
+    if optimizer == "adam":
+        return _named("mean_", state.mean) | _named("square_", state.square) | {"updates": state.updates}
+    return {}
+
+
+def _optimizer_state(optimizer: str, tensors: Tensors, sizes: tuple[int, ...], dtype: str) -> Tree:
+    if optimizer == "momentum":
+        return _network(tensors, sizes, dtype, "velocity_")
+    if optimizer == "adam":
+        mean, square = (_network(tensors, sizes, dtype, prefix) for prefix in ("mean_", "square_"))
+        updates = _shaped("updates", tensors, dtype)
+        if updates < 0 or any(np.any(parameters < 0) for layer in square for parameters in layer):
+            raise ValueError("the state of its optimizer holds a negative square or number")
+        return AdamState(mean, square, updates)
+    return ()
 
 
 def _serialized(tensors: Tensors, metadata: Mapping[str, str]) -> tuple[bytes, memoryview]:
@@ -173,7 +205,7 @@ def _metadata(path: str | Path, header: bytes) -> dict[str, str]:
         schema = metadata["schema"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ModelError(f"{path}: not a model of ssnn, or damaged") from None
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, WITHOUT_OPTIMIZER):
         raise ModelError(f"{path}: a model of schema {str(schema)[:40]!r}; this version of ssnn reads {SCHEMA}")
     return dict(metadata)
 
@@ -189,7 +221,10 @@ def _checksum(tensors: Tensors, metadata: Mapping[str, str]) -> str:
 
 def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
     """The model, if everything in it fits together: the checksum protects from accidents, not from people."""
-    settings = _record(Settings, metadata["settings"])
+    of_then: dict[str, object] = {}
+    if metadata["schema"] == WITHOUT_OPTIMIZER:
+        of_then = {name: getattr(Settings(), name) for name in ("optimizer", "batch_size", "order", *ALL_OPTIONS)}
+    settings = _record(Settings, metadata["settings"], of_then)
     data = _record(DataSummary, metadata["data"])
     if data.digits not in permutations(range(10), 2):
         raise ValueError(f"digits {data.digits}")
@@ -210,34 +245,33 @@ def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
         _shaped("familiar_components", tensors, np.float32, 2, n0, None),
         _shaped("familiar_limit", tensors, np.float32, 2),
     )
-    network = _network(tensors, (n, *settings.hidden, 1))
+    sizes, dtype = (n, *settings.hidden, 1), str(tensors["W1"].dtype)
+    if dtype not in DTYPES:
+        raise ValueError(f"W1 is of {dtype}")
+    network = _network(tensors, sizes, dtype)
+    state = _optimizer_state(settings.optimizer, tensors, sizes, dtype)
     backend = _record(Description, metadata["backend"])
-    dtype = network[0].W.dtype
     if np.any(standardization.std.astype(dtype) <= 0) or np.any(novelty.limit <= 0):
         raise ValueError("std and novelty limits must be positive")
     costs = _shaped("costs", tensors, np.float64, None)
-    if len(costs) > settings.iterations:
-        raise ValueError(f"{len(costs)} costs of {settings.iterations} iterations")
+    if len(costs) > (updates := settings.iterations * settings.updates_per_iteration(data.train)):
+        raise ValueError(f"{len(costs)} costs of {updates} updates")
     if np.any(costs < 0):
         raise ValueError("a cost is negative")
-    layers = range(1, len(network) + 1)
-    if set(tensors) != {*COMMON, *(f"W{k}" for k in layers), *(f"b{k}" for k in layers)}:
+    if set(tensors) != {*COMMON, *_named("", network), *_optimizer_tensors(settings.optimizer, state)}:
         raise ValueError("unexpected tensors")
     if backend.dtype != dtype:
         raise ValueError(f"its parameters are {dtype}, and its record says {backend.dtype}")
     if min(data.train, data.test) < 0 or data.features != n or data.constant_features != standardization.n_constant:
         raise ValueError("its record of the data does not fit its standardisation")
-    return Model(network, standardization, novelty, settings, data, backend, tuple(costs.tolist()))
+    return Model(network, standardization, novelty, settings, data, backend, tuple(costs.tolist()), state)
 
 
-def _network(tensors: Tensors, sizes: tuple[int, ...]) -> Network:
-    dtype = str(tensors["W1"].dtype)
-    if dtype not in DTYPES:
-        raise ValueError(f"W1 is of {dtype}")
+def _network(tensors: Tensors, sizes: tuple[int, ...], dtype: str, prefix: str = "") -> Network:
     return tuple(
         Layer(
-            _shaped(f"W{number}", tensors, dtype, n_out, n_in),
-            _shaped(f"b{number}", tensors, dtype, n_out, 1),
+            _shaped(f"{prefix}W{number}", tensors, dtype, n_out, n_in),
+            _shaped(f"{prefix}b{number}", tensors, dtype, n_out, 1),
         )
         for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1)
     )
@@ -255,9 +289,11 @@ def _shaped(name: str, tensors: Tensors, dtype: npt.DTypeLike, *shape: int | Non
     return tensor
 
 
-def _record(kind: type[Record], text: str) -> Record:
-    """A dataclass from its JSON, if every value is of the type that the dataclass says."""
+def _record(kind: type[Record], text: str, also: Mapping[str, object] = MappingProxyType({})) -> Record:
+    """A dataclass from its JSON and these values, if every value is of the type that the dataclass says."""
     values = json.loads(text)
+    if isinstance(values, dict):
+        values |= also
     hints = get_type_hints(kind)
     if not isinstance(values, dict) or set(values) != {field.name for field in fields(kind)}:
         raise ValueError(f"missing or unexpected fields in {kind.__name__}")

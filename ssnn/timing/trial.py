@@ -15,8 +15,7 @@ from ssnn.network import Network
 from ssnn.settings import Settings
 from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import batch_to_device
-from ssnn.training.loop import Costs, Loop
+from ssnn.training.loop import Costs, make_loop
 
 ROUNDS = 5
 MAX_ITERATIONS_PER_CALL = 25
@@ -69,14 +68,15 @@ class Trial:
         self._standardization = fit_pixels(dataset.train.pixels, settings.constant_features)
         sizes = (dataset.train.pixels.shape[1], *settings.hidden, 1)
         start = initial_network(sizes, settings.seed, self._standardization.features)
-        batch = batch_to_device(backend, self._standardization, dataset.train, start, self._watch)
-        self._start = backend.to_device(start)
-        self._loop = Loop(backend, batch, settings.learning_rate, self._watch)
-        self._loop.compile(self._start, settings.iterations)
+        self._loop = make_loop(backend, self._standardization, dataset.train, start, settings, self._watch)
+        self._updates = settings.iterations * settings.updates_per_iteration(len(dataset.train))
+        self._start = self._loop.begin(backend.to_device(start))
+        self._loop.compile(self._start, self._loop.samples.updates_per_call(0, self._updates))
 
     def run(self) -> tuple[Network, Costs]:
-        """All iterations from the start, in one call: the network on the device, computed, and the cost of each."""
-        return self._loop.run(self._start, self._settings.iterations)
+        """All iterations from the start, in as few calls as can be: the network on the device, and all costs."""
+        state, costs = self._loop.run(self._start, self._updates)
+        return state.network, costs
 
     def verify(self, reference: Network) -> Measurement:
         """Run once and compare the network with the reference; returns a measurement without timed calls.
@@ -86,15 +86,15 @@ class Trial:
         DisagreementError
             If they differ by more than `agreement.tolerance`.
         """
-        backend, iterations = self._backend, self._settings.iterations
+        backend, updates = self._backend, self._updates
         started = time.perf_counter()
         network, _ = self.run()
         first_call = time.perf_counter() - started
-        difference, bound = disagreement(backend.to_host(network), reference), tolerance(backend.dtype, iterations)
+        difference, bound = disagreement(backend.to_host(network), reference), tolerance(backend.dtype, updates)
         if not difference <= bound:
             raise DisagreementError(
-                f"{backend.name} {backend.dtype} differs from NumPy float64 by {difference:.1e} after {iterations} "
-                f"iterations; the tolerance is {bound:.1e}"
+                f"{backend.name} {backend.dtype} differs from NumPy float64 by {difference:.1e} after {updates} "
+                f"updates; the tolerance is {bound:.1e}"
             )
         return Measurement(
             backend=backend.describe(),
@@ -102,7 +102,7 @@ class Trial:
             samples=len(self._dataset.train),
             features=len(self._standardization.features),
             hidden=self._settings.hidden,
-            iterations=iterations,
+            iterations=self._settings.iterations,
             transfer=self._watch.seconds["transfer"],
             compile=self._watch.seconds["compile"],
             first_call=first_call,

@@ -1,6 +1,5 @@
 """Samples on their way to the device: raw pixels on the host become a batch in microbatches."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
-from ssnn.backends import Accumulation, Backend
+from ssnn.backends import Accumulation, Backend, Program
 from ssnn.data import Samples
 from ssnn.data.blocks import pad_rows
 from ssnn.data.memmap import release
 from ssnn.network import Network, gradients
 from ssnn.standardize import Standardization, select, standardize
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.typing import Array
+from ssnn.typing import Array, Gradients, Update
 
 MAX_STANDARDIZED = 4096  # samples that are standardised at once: their temporaries stay small beside the batch
 
@@ -41,31 +40,25 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Samples on a device, in p microbatches of s samples, of which the last is padded.
+class DeviceSamples:
+    """Samples on a device, and how the loop is to go through them.
 
     Attributes
     ----------
-    X : array (p, n0, s)
+    X : array
         The network's inputs; raw pixels, uint8, where `accumulation.raw_pixels` says so.
-    Y : array (p, 1, s)
+    Y : array
         The classes.
-    sample_weight : array (p, 1, s)
-        1/m for each of the m samples, or their weights over the sum of these; 0 for padding.
     accumulation : Accumulation
-        How the batch is split.
+        How what is used for an update is split.
     transform : (array (n0,), array (n0,), array (n0,))
         Features, mean and std of the standardisation, on the device.
-    inputs : callable
-        From a microbatch of X to the network's inputs.
     """
 
     X: Array
     Y: Array
-    sample_weight: Array
     accumulation: Accumulation
     transform: tuple[Array, Array, Array]
-    inputs: Callable[[Array], Array]
 
     @property
     def content(self) -> str:
@@ -73,8 +66,44 @@ class Batch:
         return "raw pixels" if self.accumulation.raw_pixels else "standardised pixels"
 
     def gradients(self, network: Network, X: Array, Y: Array, sample_weight: Array) -> tuple[Network, Array]:
-        """Gradient and cost of a microbatch, with X as it lies in the batch."""
-        return gradients(network, self.inputs(X), Y, sample_weight)
+        """Gradient and cost of a microbatch, with X as it lies on the device."""
+        if self.accumulation.raw_pixels:
+            _, mean, std = self.transform
+            X = standardize(X, mean, std)
+        return gradients(network, X, Y, sample_weight)
+
+
+@dataclass(frozen=True)
+class Batch(DeviceSamples):
+    """The full batch, in p microbatches of s samples, of which the last is padded: each update takes all of it.
+
+    Attributes
+    ----------
+    X : array (p, n0, s)
+    Y : array (p, 1, s)
+    sample_weight : array (p, 1, s)
+        1/m for each of the m samples, or their weights over the sum of these; 0 for padding.
+    """
+
+    sample_weight: Array
+
+    @property
+    def samples_per_update(self) -> int:
+        """Padding included."""
+        count, _, size = self.X.shape
+        return int(count * size)
+
+    def program(self, backend: Backend, gradients: Gradients, update: Update, k: int) -> Program:
+        """The program of k updates."""
+        return backend.loop(gradients, update, k, self.accumulation)
+
+    def arguments(self, backend: Backend, done: int, k: int) -> tuple[Array, ...]:
+        """What that program is given for the k updates after the first `done`."""
+        return self.X, self.Y, self.sample_weight
+
+    def updates_per_call(self, done: int, k: int) -> int:
+        """How many of k updates, after the first `done`, one call of that program can do."""
+        return k
 
 
 def batch_to_device(
@@ -108,7 +137,7 @@ def batch_to_device(
     W = [layer.W for layer in start]
     largest = max(w.shape[-2] * w.shape[-1] for w in W)
     accumulation = backend.accumulation(len(samples), W[0].shape[-1], largest, is_stack=W[0].ndim > 2)
-    _check_memory(backend, len(samples), W[0].shape[-1], accumulation)
+    check_device_memory(backend, len(samples), W[0].shape[-1], accumulation)
     size, count = accumulation.microbatch_size, accumulation.count(len(samples))
     with watch.measure("transfer"):
         transform = backend.to_device(standardization.arrays)
@@ -120,16 +149,15 @@ def batch_to_device(
         with watch.measure("transfer"):
             X = backend.shard(count, partial(_raw, samples.pixels, standardization.features, accumulation))
             backend.synchronize((X, Y, sample_weight))
-        _, mean, std = transform
-        return Batch(X, Y, sample_weight, accumulation, transform, lambda X: standardize(X, mean, std))
-    X = _standardized(backend, samples.pixels, transform, count, size, watch)
-    with watch.measure("transfer"):
-        backend.synchronize((X, Y, sample_weight))
-    return Batch(X, Y, sample_weight, accumulation, transform, lambda X: X)
+    else:
+        X = standardized(backend, samples.pixels, transform, count, size, watch)
+        with watch.measure("transfer"):
+            backend.synchronize((X, Y, sample_weight))
+    return Batch(X, Y, accumulation, transform, sample_weight)
 
 
-def _check_memory(backend: Backend, samples: int, features: int, accumulation: Accumulation) -> None:
-    """Refuse a batch that the device cannot hold, before anything is brought there.
+def check_device_memory(backend: Backend, samples: int, features: int, accumulation: Accumulation) -> None:
+    """Refuse samples that the device cannot hold, before anything is brought there.
 
     Raises
     ------
@@ -159,7 +187,7 @@ def _raw(
     return X
 
 
-def _standardized(
+def standardized(
     backend: Backend,
     pixels: npt.NDArray[Any],
     transform: tuple[Array, Array, Array],

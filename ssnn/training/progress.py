@@ -14,42 +14,62 @@ class Progress:
     Attributes
     ----------
     iteration, iterations : int
-        Done so far, and in all.
-    cost : float
-        Of this iteration, taken before its update.
-    previous_cost : float
-        Of the iteration before; NaN where there is none.
-    seconds_per_iteration : float
+        Passes over the training images that are done so far, and in all.
+    costs : sequence of float
+        Of every update so far, each taken before it: of the full batch, or of a mini-batch.
+    seconds_per_update : float
         The mean of this run so far.
+    samples_per_update : int
     batch : {"raw pixels", "standardised pixels"}
         What the device keeps.
     """
 
     iteration: int
     iterations: int
-    cost: float
-    previous_cost: float
-    seconds_per_iteration: float
+    costs: Sequence[float]
+    seconds_per_update: float
+    samples_per_update: int
     batch: str
 
+    @property
+    def cost(self) -> float:
+        """Of the last update."""
+        return self.costs[-1]
+
+    @property
+    def previous_cost(self) -> float:
+        """Of the update before; NaN where there is none."""
+        return self.costs[-2] if len(self.costs) > 1 else math.nan
+
     def __str__(self) -> str:
-        return f"cost {self.cost:.6f}  {1e3 * self.seconds_per_iteration:.2f} ms per iteration, {self.batch}"
+        if self.iteration == len(self.costs):
+            return f"cost {self.cost:.6f}  {1e3 * self.seconds_per_update:.2f} ms per iteration, {self.batch}"
+        speed = self.samples_per_update / self.seconds_per_update
+        return (
+            f"cost {self.cost:.6f}  {1e6 * self.seconds_per_update:.0f} µs per update, {speed:,.0f} images per second, "
+            f"{self.batch}"
+        )
 
 
-def progress_of(costs: Sequence[float], iterations: int, seconds_per_iteration: float, batch: str) -> Progress:
-    """The progress of a run, from the costs of all iterations so far."""
-    previous = costs[-2] if len(costs) > 1 else math.nan
-    return Progress(len(costs), iterations, costs[-1], previous, seconds_per_iteration, batch)
+def boundaries(done: int, iterations: int, checkpoint_every: int | None = None, updates: int = 1) -> Iterator[int]:
+    """Where progress steps end, in updates: every twentieth of all iterations, counted from each checkpoint.
 
+    The first is `done`, the last the end of all iterations. Counting from each checkpoint keeps the number of different
+    step lengths small: each is compiled on its own.
 
-def boundaries(done: int, iterations: int, checkpoint_every: int | None = None) -> Iterator[int]:
-    """Where progress steps end: every twentieth of all iterations, counted from each checkpoint.
-
-    The first is `done`, the last `iterations`. Counting from each checkpoint keeps the number of different step
-    lengths small: each is compiled on its own.
+    Parameters
+    ----------
+    done : int
+        Updates done before.
+    iterations : int
+    checkpoint_every : int, optional
+        Iterations.
+    updates : int
+        In an iteration.
     """
     yield done
-    while done < iterations:
-        checkpoint = (done // checkpoint_every + 1) * checkpoint_every if checkpoint_every else iterations
-        done = min(done + max(1, iterations // PROGRESS_STEPS), checkpoint, iterations)
-        yield done
+    iteration = done // updates
+    while iteration < iterations:
+        checkpoint = (iteration // checkpoint_every + 1) * checkpoint_every if checkpoint_every else iterations
+        iteration = min(iteration + max(1, iterations // PROGRESS_STEPS), checkpoint, iterations)
+        yield iteration * updates

@@ -33,11 +33,13 @@ def check_continues(model: Model, dataset: Dataset, sha256: str, backend: Backen
             f"the model to be continued has learnt from {model.data.train:,} other images, {model.data.name} "
             f"({model.data.origin}); these are {len(dataset.train):,}, {dataset.name} ({dataset.origin})"
         )
-    if settings.iterations <= len(model.costs):
-        raise UsageError(
-            f"{settings.iterations} iterations: the model has done {len(model.costs)}, and this is the total to reach"
-        )
+    per_iteration = settings.updates_per_iteration(len(dataset.train))
+    if settings.iterations * per_iteration <= len(model.costs):
+        done = len(model.costs) // per_iteration
+        raise UsageError(f"{settings.iterations} iterations: the model has done {done}, and this is the total to reach")
 
 
 def _plain(value: object) -> str:
+    if value is None:
+        return "none"
     return " ".join(map(str, value)) or "0" if isinstance(value, tuple) else str(value)

@@ -20,15 +20,13 @@ from ssnn.model.metrics import evaluate
 from ssnn.model.model import Model, TrainedModel
 from ssnn.model.novelty import fit_novelty
 from ssnn.model.record import DataSummary, Run, Seconds
-from ssnn.network import Network
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.batch import batch_to_device
 from ssnn.training.callbacks import Callbacks, CheckpointCallback, ProgressCallback, StoppingRule
-from ssnn.training.loop import Loop
+from ssnn.training.loop import Loop, TrainingState, make_loop
 from ssnn.training.memory import check_memory
-from ssnn.training.progress import Progress, boundaries, progress_of
+from ssnn.training.progress import Progress, boundaries
 from ssnn.training.progress_bar import notebook_or_terminal, progress_bar
 from ssnn.training.resume import check_continues
 from ssnn.tree import tree_map
@@ -46,7 +44,7 @@ def fit(
     stopping: StoppingRule | None = None,
     progress: bool = False,
 ) -> TrainedModel:
-    """Train a network by full-batch gradient descent and evaluate it on the training and the test images.
+    """Train a network as the settings say, and evaluate it on the training and the test images.
 
     Parameters
     ----------
@@ -63,11 +61,12 @@ def fit(
     report : callable, optional
         Called with a `Progress` at the end of each progress step: a twentieth of the iterations.
     checkpoint : callable, optional
-        Called with the model as it stands after every `checkpoint_every` iterations.
+        Called with the model as it stands after every `checkpoint_every` iterations, which are passes over all
+        training images.
     checkpoint_every : int, optional
     stopping : callable, optional
-        Called with all costs so far at the end of each progress step, and within a longer step about once a second;
-        if it returns True, training ends there.
+        Called with all costs so far at the end of each progress step, within a longer step about once a second, and
+        after each pass over mini-batches; if it returns True, training ends there.
     progress : bool
         Whether to draw a progress bar, in a notebook or on standard error.
 
@@ -96,14 +95,14 @@ def fit(
     callbacks = Callbacks(report, checkpoint, checkpoint_every, stopping)
     watch = Stopwatch()
     begun = _begin(dataset, backend, settings, resume)
-    batch = batch_to_device(backend, begun.standardization, dataset.train, begun.network, watch)
-    loop = Loop(backend, batch, settings.learning_rate, watch)
-    with _drawing(report, settings.iterations, len(begun.costs)) if progress else nullcontext(report) as report:
-        trained = _train(begun, dataset, loop, backend, watch, replace(callbacks, report=report), batch.content)
+    loop = make_loop(backend, begun.standardization, dataset.train, begun.network, settings, watch)
+    done = len(begun.costs) // settings.updates_per_iteration(len(dataset.train))
+    with _drawing(report, settings.iterations, done) if progress else nullcontext(report) as report:
+        trained = _train(begun, dataset, loop, backend, watch, replace(callbacks, report=report))
     train, test = (
         evaluate(_finite_logits(trained, loop, backend, part), part.labels) for part in (dataset.train, dataset.test)
     )
-    run = Run(len(trained.costs) - len(begun.costs), batch.content, train, test, _seconds(dataset, watch))
+    run = Run(len(trained.costs) - len(begun.costs), loop.samples.content, train, test, _seconds(dataset, watch))
     return TrainedModel(**{field.name: getattr(trained, field.name) for field in fields(Model)}, run=run)
 
 
@@ -118,10 +117,11 @@ def _begin(dataset: Dataset, backend: Backend, settings: Settings, resume: Model
         standardization = fit_pixels(dataset.train.pixels, settings.constant_features)
     check_memory(backend, settings.hidden, pixels, len(standardization.features), len(dataset.train))
     if resume is not None:
-        network, novelty, costs = resume.network, resume.novelty, resume.costs
+        network, state, novelty, costs = resume.network, resume.optimizer_state, resume.novelty, resume.costs
     else:
         start = initial_network((pixels, *settings.hidden, 1), settings.seed, standardization.features)
         network = tree_map(lambda parameters: parameters.astype(backend.dtype), start)
+        state = settings.make_optimizer().init(network)
         novelty, costs = fit_novelty(dataset.train.pixels, dataset.train.labels), ()
     return Model(
         network=network,
@@ -131,6 +131,7 @@ def _begin(dataset: Dataset, backend: Backend, settings: Settings, resume: Model
         data=_summary(dataset, sha256, standardization),
         backend=backend.describe(),
         costs=costs,
+        optimizer_state=state,
     )
 
 
@@ -141,35 +142,43 @@ def _train(
     backend: Backend,
     watch: Stopwatch,
     callbacks: Callbacks,
-    content: str,
 ) -> Model:
     """The model after all iterations, or after as many as the caller let it do."""
     settings, costs = begun.settings, list(begun.costs)
     with watch.measure("transfer"):
-        start = backend.to_device(begun.network)
-    every = callbacks.checkpoint_every
+        state = TrainingState(*backend.to_device((begun.network, begun.optimizer_state)))
+    every, updates = callbacks.checkpoint_every, settings.updates_per_iteration(len(dataset.train))
 
-    def model(network: Network) -> Model:
-        return replace(begun, network=loop.to_host_finite(network, len(costs)), costs=tuple(costs))
+    def model(state: TrainingState) -> Model:
+        network, optimizer_state = loop.to_host_finite(state, len(costs))
+        return replace(begun, network=network, optimizer_state=optimizer_state, costs=tuple(costs))
 
-    ends = boundaries(len(costs), settings.iterations, every)
+    ends = boundaries(len(costs), settings.iterations, every, updates)
     end = next(ends)
-    for reached, new_costs in loop.iterate(start, boundaries(len(costs), settings.iterations, every)):
-        network = reached
+    for reached, new_costs in loop.iterate(state, boundaries(len(costs), settings.iterations, every, updates)):
+        state = reached
         if len(costs) == end:
             end = next(ends)
         costs += new_costs.tolist()
         if len(costs) == end:  # and not in the midst of a step that takes longer than a second
             if callbacks.report is not None:
-                seconds_each = watch.seconds["iterations"] / (len(costs) - len(begun.costs))
-                callbacks.report(progress_of(costs, settings.iterations, seconds_each, content))
-            if callbacks.checkpoint is not None and every and end % every == 0:
-                kept = model(network)
+                callbacks.report(
+                    Progress(
+                        iteration=end // updates,
+                        iterations=settings.iterations,
+                        costs=costs,
+                        seconds_per_update=watch.seconds["iterations"] / (len(costs) - len(begun.costs)),
+                        samples_per_update=loop.samples.samples_per_update,
+                        batch=loop.samples.content,
+                    )
+                )
+            if callbacks.checkpoint is not None and every and end // updates % every == 0:
+                kept = model(state)
                 _finite_logits(kept, loop, backend, dataset.train)
                 callbacks.checkpoint(kept)
         if callbacks.stopping is not None and callbacks.stopping(costs):
             break
-    return model(network)
+    return model(state)
 
 
 @contextmanager
