@@ -38,7 +38,7 @@ from ssnn.timing.trial import reference
 SETTINGS = Settings(iterations=25)
 ITERATIONS = SETTINGS.iterations
 LEARNING_RATE = SETTINGS.learning_rate
-ARTICLE = Path(__file__).parent / "article.txt"
+ARTICLE = Path(__file__).parent / "bear.txt"
 PROGRAM = Path(article.__file__)
 
 

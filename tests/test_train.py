@@ -20,7 +20,7 @@ main = ssnn_command("train")
 explain = ssnn_command("explain")
 
 QUICK = ["--data", "synthetic", "--iterations", "20"]
-ARTICLE = (Path(__file__).parent / "article.txt").read_text()
+ARTICLE = (Path(__file__).parent / "bear.txt").read_text()
 
 
 @pytest.mark.parametrize("name", BACKENDS)

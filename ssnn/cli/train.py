@@ -5,11 +5,10 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from tqdm import tqdm
 
-from ssnn import article
 from ssnn.backends import Backend
 from ssnn.cli.arguments import add_backend, add_data, load_data, open_backend
 from ssnn.cli.program import Parser
@@ -23,12 +22,14 @@ from ssnn.model.metrics import Evaluation, listed, percent
 from ssnn.model.model import Model, TrainedModel
 from ssnn.model.record import DataSummary, Run
 from ssnn.model.serialization import load_model, save_model
+from ssnn.presets import ant, series
 from ssnn.printable import printable
-from ssnn.settings import Settings
+from ssnn.settings import LEARNING_RATES, OPTIONS, ORDERS, Settings
 from ssnn.system.files import check_outputs, check_writable, write_json
 from ssnn.system.signals import SIGNALLED, defer_first_signal
 from ssnn.training.callbacks import CheckpointCallback, ProgressCallback
 from ssnn.training.memory import check_memory
+from ssnn.training.progress import Progress
 from ssnn.training.progress_bar import progress_bar
 from ssnn.training.trainer import fit
 
@@ -38,6 +39,8 @@ INDENT = 10  # of the results, in columns
 def run(argv: Sequence[str]) -> int:
     """Parse, train, save, print; the exit code names the signal of a run that was stopped and saved."""
     options, resume = _parse(argv)
+    if options.preset == "ant":
+        return _run_ant(options)
     _check_outputs(options)
     if {options.save, options.json, options.html} - {None, "-"}:
         keep_going()
@@ -63,12 +66,12 @@ def run(argv: Sequence[str]) -> int:
                 if options.save is not None:
                     save_model(model, options.save)
             finally:  # print results even if saving fails
-                _print_results(options, model)
+                _print_results(options, model, dataset)
     if options.json is not None:
         write_json(options.json, model.to_json())
     number = signal_number()
-    if number is not None and len(model.costs) < settings.iterations:
-        done = f"stopped after {len(model.costs)} of {settings.iterations} iterations and saved"
+    if number is not None and model.iterations < settings.iterations:
+        done = f"stopped after {model.iterations:g} of {settings.iterations} iterations and saved"
         print(f"ssnn train: {done}; to go on: {printable(_continuation(argv, options.save))}", file=sys.stderr)
         return SIGNALLED + number
     if options.html is not None:
@@ -82,19 +85,18 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Model | None]:
     """The arguments, and the model to be continued; what is not given comes from the preset, else from the model."""
     arguments = parser()
     options = arguments.parse_args(argv)
+    if options.preset == "ant":
+        _check_ant(arguments, options)
+        return options, None
     resume = None if options.resume is None else load_model(options.resume)
-    arguments.set_defaults(**_defaults(resume, options.preset))
+    arguments.set_defaults(**_defaults(resume, options))
     return arguments.parse_args(argv), resume
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    return Settings(
-        hidden=() if list(options.hidden) == [0] else tuple(options.hidden),
-        learning_rate=options.learning_rate,
-        iterations=options.iterations,
-        seed=options.seed,
-        constant_features=options.constant_features,
-    )
+    given = {field.name: getattr(options, field.name) for field in fields(Settings)}
+    hidden = () if list(options.hidden) == [0] else tuple(options.hidden)
+    return Settings(**{name: value for name, value in given.items() if value is not None} | {"hidden": hidden})
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -111,15 +113,38 @@ def _check_outputs(options: argparse.Namespace) -> None:
     check_report(options.html)
 
 
-def _defaults(resume: Model | None, preset: str | None) -> dict[str, object]:
+def _defaults(resume: Model | None, options: argparse.Namespace) -> dict[str, object]:
     """Defaults of arguments: the preset's, else those of the model to be continued."""
     defaults: dict[str, object] = {}
     if resume is not None:
         of_model = {"dtype": resume.dtype, "digits": resume.data.digits}
         defaults |= asdict(resume.settings) | of_model | {"hidden": resume.settings.hidden or (0,)}
-    if preset == "article":
-        defaults |= {"dtype": article.DTYPE, **asdict(article.SETTINGS)}
+    if options.preset is not None:
+        defaults |= {"dtype": series.DTYPE, **asdict(series.SERIES[options.preset])}
+    if options.optimizer not in (None, defaults.get("optimizer")):
+        of_another = {"learning_rate", *(name for names in OPTIONS.values() for name in names)}
+        defaults = {name: value for name, value in defaults.items() if name not in of_another}
     return defaults
+
+
+def _check_ant(arguments: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse what has no meaning for one neuron and six numbers."""
+    has = {"backend", "device", "dtype", "precision", "threads", "preset", "learning_rate", "iterations", "quiet"}
+    for name, value in vars(options).items():
+        if name not in has and value != arguments.get_default(name):
+            flag = name.replace("_", "-")
+            raise UsageError(f"--preset ant trains one neuron on six numbers of its own, where --{flag} has no meaning")
+
+
+def _run_ant(options: argparse.Namespace) -> int:
+    backend = open_backend(options, series.DTYPE)
+    chosen = Settings(
+        learning_rate=ant.LEARNING_RATE if options.learning_rate is None else options.learning_rate,
+        iterations=ant.ITERATIONS if options.iterations is None else options.iterations,
+    )
+    for line in ant.lines(backend, chosen.learning_rate, chosen.iterations):
+        print(line, flush=True)
+    return 0
 
 
 def _stopping(path: str | None) -> AbstractContextManager[Callable[[], int | None]]:
@@ -161,9 +186,9 @@ def parser() -> Parser:
     add("--digits", type=int, nargs=2, default=(0, 1), metavar=("A", "B"), help="class 0 and class 1 (default: 0 1)")
     add(
         "--preset",
-        choices=["article"],
-        help="the article's arithmetic (float64, constant features kept), "
-        "hyperparameters and printed lines; explicit flags override it",
+        choices=["ant", *series.SERIES],
+        help="arithmetic (float64, constant features kept), hyperparameters and printed lines of the article, which is "
+        "bear, or of its author's ant (one neuron), cat (mini-batches) or dolphin (Adam); explicit flags override it",
     )
     add(
         "--hidden",
@@ -173,14 +198,26 @@ def parser() -> Parser:
         metavar="N",
         help="neurons per hidden layer, 0 for no hidden layer (default: 10)",
     )
-    add("--learning-rate", type=float, default=default.learning_rate, metavar="RATE", help="(default: %(default)s)")
+    rates = ", ".join(f"{rate:g} with {optimizer}" for optimizer, rate in LEARNING_RATES.items())
+    add("--learning-rate", type=float, metavar="RATE", help=f"(default: {rates})")
     add(
         "--iterations",
         type=int,
-        default=default.iterations,
         metavar="N",
-        help="each over all training images (default: %(default)s)",
+        help=f"passes over all training images (default: {default.iterations})",
     )
+    add(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="update after each mini-batch of N images (default: after all images)",
+    )
+    add("--order", metavar="ORDER", help=f"of the images in mini-batches: {' or '.join(ORDERS)} (default: {ORDERS[0]})")
+    add("--optimizer", metavar="NAME", help=f"{', '.join(OPTIONS)} (default: {default.optimizer}, gradient descent)")
+    for optimizer, of_it in OPTIONS.items():
+        for name, value in of_it.items():
+            flag = f"--{name.replace('_', '-')}"
+            add(flag, type=float, metavar="X", help=f"of {optimizer} (default: {value:g})")
     add("--seed", type=int, default=default.seed, help="of the initial weights (default: %(default)s)")
     add(
         "--constant-features",
@@ -218,18 +255,31 @@ def _print_start(options: argparse.Namespace, settings: Settings, dataset: Datas
         library = f"{where.library} {where.version} on {where.device}{threads}"
         print(printable(f"{library}, {where.dtype}, precision {where.precision}"), file=sys.stderr)
         print(wrapped(f"{dataset.name} digits {zero} and {one} ({dataset.origin}): {images}", 2), file=sys.stderr)
-    if options.preset == "article":
-        print(article.heading(settings), flush=True)
+        if updates := _updates(settings, len(dataset.train)):
+            print(wrapped(updates, 2), file=sys.stderr)
+    if options.preset is not None:
+        print(series.heading(options.preset, settings, len(dataset.train)), flush=True)
 
 
-def _print_results(options: argparse.Namespace, model: TrainedModel) -> None:
-    """The scores, in the article's wording with its preset, and the times."""
-    if options.preset != "article":
-        print(_scores(model.data, model.run), _times(model.run), sep="\n")
+def _updates(settings: Settings, samples: int) -> str:
+    """How parameters are updated, if otherwise than in the article."""
+    words = [] if settings.optimizer == "gd" else [f"{settings.optimizer}, learning rate {settings.learning_rate:g}"]
+    if settings.batch_size is not None and settings.updates_per_iteration(samples) == 1:
+        words.append(f"full batch: there are {samples:,} images, and the batch size is {settings.batch_size:,}")
+    elif settings.batch_size is not None:
+        order = "a random order" if settings.order == "random" else "the order of the file"
+        words.append(f"mini-batches of {settings.batch_size:,} in {order}")
+    return "; ".join(words)
+
+
+def _print_results(options: argparse.Namespace, model: TrainedModel, dataset: Dataset) -> None:
+    """The scores, in the author's wording with a preset, and the times."""
+    if options.preset is None:
+        print(_scores(model.data, model.run), _times(model), sep="\n")
         return
-    print(article.verdict(model.run.test))
+    print(series.ending(options.preset, model, dataset))
     if not options.quiet:
-        print(_times(model.run), file=sys.stderr)
+        print(_times(model), file=sys.stderr)
 
 
 def _next_step(options: argparse.Namespace) -> str:
@@ -245,16 +295,30 @@ def _next_step(options: argparse.Namespace) -> str:
 def _progress(
     settings: Settings, resume: Model | None, options: argparse.Namespace
 ) -> Iterator[ProgressCallback | None]:
-    """The article's lines, a progress bar on a terminal, plain lines where there is none, nothing when quiet."""
-    if options.preset == "article":
-        yield lambda progress: print(article.progress_line(progress), flush=True)
+    """A preset's lines, a progress bar on a terminal, plain lines where there is none, nothing when quiet."""
+    done = len(resume.costs) if resume else 0
+    if options.preset is not None:
+        yield _preset_lines(options.preset, done)
     elif options.quiet:
         yield None
     elif not _draws_bar(options):
         yield lambda progress: print(f"iteration {progress.iteration:5d}  {progress}", file=sys.stderr, flush=True)
     else:
-        with progress_bar(tqdm, settings.iterations, len(resume.costs) if resume else 0) as report:
+        with progress_bar(tqdm, settings.iterations, int(resume.iterations) if resume else 0) as report:
             yield report
+
+
+def _preset_lines(preset: str, shown: int) -> ProgressCallback:
+    """Print the lines of a preset; of those for each update, all but the `shown` first."""
+
+    def report(progress: Progress) -> None:
+        nonlocal shown
+        for line in series.progress_lines(preset, progress, shown):
+            print(line)
+        sys.stdout.flush()
+        shown = len(progress.costs)
+
+    return report
 
 
 def _scores(used: DataSummary, run: Run) -> str:
@@ -272,11 +336,13 @@ def _score(score: Evaluation) -> str:
     return f"{len(score.errors)} of {score.samples:,} wrong, an error rate of {percent(score.error_rate)}{images}"
 
 
-def _times(run: Run) -> str:
-    seconds, iterations = run.seconds, run.iterations
+def _times(model: TrainedModel) -> str:
+    seconds, updates = model.run.seconds, model.run.updates
+    minibatches = model.settings.updates_per_iteration(model.data.train) > 1
+    each = 1e3 * seconds.iterations / updates
     return wrapped(
         f"time:     load {seconds.load:.2f} s, transfer {seconds.transfer:.2f} s, compile {seconds.compile:.2f} s, "
-        f"{iterations} iterations {seconds.iterations:.2f} s ({1e3 * seconds.iterations / iterations:.2f} ms each), "
+        f"{updates} {'updates' if minibatches else 'iterations'} {seconds.iterations:.2f} s ({each:.2f} ms each), "
         f"total {seconds.total:.2f} s",
         INDENT,
     )

@@ -42,7 +42,7 @@ def environment(model: Model) -> dict[str, str]:
         "Numbers": f"{backend.dtype}, precision {backend.precision}",
     }
     if isinstance(model, TrainedModel):
-        trained["Time"] = f"{model.run.seconds.iterations:.2f} s for {model.run.iterations:,} iterations"
+        trained["Time"] = f"{model.run.seconds.iterations:.2f} s for {model.run.updates:,} updates"
     return trained | {
         "Report written on": f"{here['cpu']}, {formatting.counted(here['cores'], 'core')}, {here['system']}",
         "Python": here["python"],

@@ -52,7 +52,7 @@ class Run:
 
     Attributes
     ----------
-    iterations : int
+    updates : int
         Done in this run; those of a run that it continued are not among them.
     batch : {"raw pixels", "standardised pixels"}
         What the device kept.
@@ -61,7 +61,7 @@ class Run:
     seconds : Seconds
     """
 
-    iterations: int
+    updates: int
     batch: str
     train: Evaluation
     test: Evaluation

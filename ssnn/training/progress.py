@@ -1,6 +1,5 @@
 """The progress of a run, and after which iterations it is reported."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,11 +34,6 @@ class Progress:
     def cost(self) -> float:
         """Of the last update."""
         return self.costs[-1]
-
-    @property
-    def previous_cost(self) -> float:
-        """Of the update before; NaN where there is none."""
-        return self.costs[-2] if len(self.costs) > 1 else math.nan
 
     def __str__(self) -> str:
         if self.iteration == len(self.costs):
