@@ -75,9 +75,14 @@ def logistic(Z: Array) -> Array:
 
 
 def residual(Z: Array, Y: Array) -> Array:
-    """σ(Z) - Y, exact to rounding where σ(Z) is as good as Y: for Y = 1 it is -σ(-Z)."""
-    sign = 1 - 2 * Y
-    return sign * logistic(sign * Z)
+    """σ(Z) - Y, as -σ(-Z) for Y = 1: the difference would lose the digits of what is left where σ(Z) is close to 1."""
+    return _flip(logistic(_flip(Z, Y)), Y)
+
+
+def _flip(values: Array, Y: Array) -> Array:
+    """The values with their signs flipped where the class is 1: of a logit, σ is then the error's probability."""
+    xp = array_namespace(values)
+    return xp.where(Y > 0, -values, values)
 
 
 def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
@@ -108,8 +113,8 @@ def cost(Z: Array, Y: Array, sample_weight: float | Array) -> Array:
     """
     _check_samples(Z, Y, sample_weight)
     xp = array_namespace(Z)
-    # -log σ(Z) = log(1 + exp(-Z)) = logaddexp(0, -Z), for Y = 1, neither overflows nor takes log(0).
-    return xp.sum(sample_weight * xp.logaddexp(0, (1 - 2 * Y) * Z), axis=(-2, -1))
+    # For Y = 1 it is -log σ(Z) = log(1 + exp(-Z)) = logaddexp(0, -Z): that neither overflows nor takes log(0).
+    return xp.sum(sample_weight * xp.logaddexp(0, _flip(Z, Y)), axis=(-2, -1))
 
 
 def gradients(network: Network, X: Array, Y: Array, sample_weight: float | Array) -> tuple[Network, Array]:

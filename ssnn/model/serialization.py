@@ -124,7 +124,7 @@ def _parts(model: Model) -> tuple[Tensors, dict[str, str]]:
         "data": json.dumps(asdict(model.data)),
         "backend": json.dumps(asdict(model.backend)),
     }
-    return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata
+    return {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, metadata
 
 
 def _named(prefix: str, network: Network) -> Tensors:
