@@ -112,7 +112,7 @@ class Settings:
     def _check_optimizer(self) -> None:
         """Check optimizer and batches; what was left open becomes the default."""
         if not (isinstance(self.optimizer, str) and self.optimizer in OPTIONS):
-            raise UsageError(f"optimizer {self.optimizer!r}: choose {', '.join(OPTIONS)}")
+            raise UsageError(f"optimizer {self.optimizer!r}: choose gd, momentum or adam")
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", LEARNING_RATES[self.optimizer])
         for owner, options in OPTIONS.items():
@@ -128,7 +128,7 @@ class Settings:
                 self._keep(name, float, "a number is needed")
                 value, is_epsilon = getattr(self, name), name == "epsilon"
                 if not (0 <= value < (math.inf if is_epsilon else 1)):
-                    needed = "a finite number from 0 on" if is_epsilon else "from 0 to below 1"
+                    needed = "a finite number from 0 on" if is_epsilon else "a number from 0 to below 1"
                     raise UsageError(f"{_words(name)} {value}: {needed} is needed")
         if self.batch_size is None:
             if self.order is not None:

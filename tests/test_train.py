@@ -1,5 +1,6 @@
 import contextlib
 import json
+import math
 import os
 import pty
 import re
@@ -20,14 +21,104 @@ main = ssnn_command("train")
 explain = ssnn_command("explain")
 
 QUICK = ["--data", "synthetic", "--iterations", "20"]
-ARTICLE = (Path(__file__).parent / "bear.txt").read_text()
+SERIES = {preset: (Path(__file__).parent / f"{preset}.txt").read_text() for preset in ("ant", "bear", "cat", "dolphin")}
+ADAM = ["--optimizer", "adam", "--batch-size", "84"]
 
 
+@pytest.mark.parametrize("preset", ["bear", "cat", "dolphin"])
 @pytest.mark.parametrize("name", BACKENDS)
-def test_the_preset_prints_the_article_s_lines(data_dir, capsys, name):
+def test_a_preset_prints_the_lines_of_its_original(data_dir, capsys, name, preset):
     open_or_skip(name)
-    assert main(["--preset", "article", "--backend", name, "--data-dir", str(data_dir)]) == 0
-    assert capsys.readouterr().out == ARTICLE
+    assert main(["--preset", preset, "--backend", name, "--data-dir", str(data_dir)]) == 0
+    assert capsys.readouterr().out == SERIES[preset]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKENDS)
+def test_ant_prints_the_lines_of_its_original(capsys, name):
+    open_or_skip(name)
+    assert main(["--preset", "ant", "--backend", name]) == 0
+    assert capsys.readouterr().out == SERIES["ant"]
+
+
+def test_bear_is_the_article(capsys):
+    found = []
+    for preset in ("bear", "article"):
+        assert main(["--preset", preset, *QUICK, "--quiet"]) == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1] != ""
+
+
+def test_ant_may_have_another_rate_and_fewer_iterations(capsys):
+    """One step from w = b = 0, where σ is 1/2, by hand."""
+    assert main(["--preset", "ant", "--learning-rate", "0.1", "--iterations", "1", "--dtype", "float64"]) == 0
+    # Σ (σ(0) - y)·x = (0 + 1 + 2 + 3 + 4 - 5)/2 = 2.5, Σ (σ(0) - y) = (5 - 1)/2 = 2
+    out = capsys.readouterr().out
+    assert "after the training, parameter w = -0.250000 and b = -0.200000\n" in out
+    assert f"cost_last:{6 * math.log(2):f}," in out
+
+
+def test_flags_beside_a_preset_of_mini_batches_still_count(capsys):
+    flags = ["--iterations", "2", "--batch-size", "5000", "--optimizer", "momentum"]
+    assert main(["--preset", "dolphin", "--data", "synthetic", "--quiet", *flags]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:6] == [
+        "try to train the model with:",
+        "  learning rate: 0.050000",  # of momentum: that of dolphin is Adam's
+        "  iteration    : 2",
+        "  neurons in hidden layer: 10",
+        "  batch_size : 5000.00",
+        "",
+    ]
+    assert [line.partition(",")[0] for line in lines if "iteration" in line][1:] == [
+        "iteration/epoch:     1",
+        *(f"batch iteration: {number:5d}" for number in (1, 2, 3)),
+        "iteration/epoch:     2",
+        *(f"batch iteration: {number:5d}" for number in (4, 5, 6)),
+    ]
+
+
+def test_a_run_on_mini_batches_says_what_it_does(capsys):
+    assert main(["--data", "synthetic", "--iterations", "2", *ADAM]) == 0
+    out, err = capsys.readouterr()
+    assert "\nadam, learning rate 0.01; mini-batches of 84 in a random order\n" in err
+    shown = r"^iteration     2  cost \d\.\d{6}  \d+ µs per update, [\d,]+ images per second, standardised pixels$"
+    assert re.search(shown, err, re.M)
+    assert re.search(r"302 updates \d+\.\d\d s", re.sub(r"\n +", " ", out))
+    assert max(map(len, (out + err).splitlines())) <= 100
+
+
+def test_a_batch_size_above_the_images_is_the_full_batch_and_says_so(capsys):
+    said = []
+    for flags in ([], ["--batch-size", "20000"]):
+        assert main([*QUICK, *flags, "--json", "-"]) == 0
+        out, err = capsys.readouterr()
+        said.append(
+            ("full batch: there are 12,665 images, and the batch size is 20,000" in err, json.loads(out)["costs"])
+        )
+    assert [is_said for is_said, _ in said] == [False, True]
+    assert said[0][1] == said[1][1]
+
+
+def test_a_run_on_mini_batches_goes_on_as_if_it_had_not_stopped(tmp_path, capsys):
+    whole, part = str(tmp_path / "whole.safetensors"), str(tmp_path / "part.safetensors")
+    assert main(["--data", "synthetic", "--iterations", "3", *ADAM, "--quiet", "--save", whole]) == 0
+    assert main(["--data", "synthetic", "--iterations", "2", *ADAM, "--quiet", "--save", part]) == 0
+    assert main(["--iterations", "3", "--resume", part, "--quiet", "--save", part]) == 0
+    expected, found = ssnn.load_model(whole), ssnn.load_model(part)
+    assert len(found.costs) == 3 * 151
+    assert found.costs == expected.costs
+    assert all((a.W == b.W).all() and (a.b == b.b).all() for a, b in zip(found.network, expected.network, strict=True))
+    capsys.readouterr()
+    for flags, words in (
+        (["--optimizer", "gd"], "optimizer gd, not adam"),
+        (["--batch-size", "85"], "batch size 85, not 84"),
+        (["--order", "file"], "order file, not random"),
+        (["--beta-1", "0.8"], "beta 1 0.8, not 0.9"),
+    ):
+        assert main(["--iterations", "4", "--resume", part, "--quiet", *flags]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
 
 
 def test_flags_beside_the_preset_still_count(capsys):
@@ -39,6 +130,8 @@ def test_flags_beside_the_preset_still_count(capsys):
         "iterations": 20,
         "seed": 561,
         "constant_features": "keep",
+        "optimizer": "gd",
+        **dict.fromkeys(("batch_size", "order", "momentum", "beta_1", "beta_2", "epsilon")),
     }
     assert answer["backend"]["dtype"] == "float64"
     assert answer["data"]["features"] == 784
@@ -172,7 +265,25 @@ def no_data(monkeypatch):
         ("--learning-rate nan", "learning rate nan: a positive, finite number is needed"),
         ("--seed -1", "seed -1: it must lie in 0 … 4294967295"),
         ("--constant-features some", "constant features 'some': choose drop or keep"),
-        ("--preset book", "argument --preset: invalid choice: 'book' (choose from 'article'); see ssnn train --help"),
+        (
+            "--preset book",
+            "argument --preset: invalid choice: 'book' (choose from 'ant', 'article', 'bear', 'cat', 'dolphin'); "
+            "see ssnn train --help",
+        ),
+        ("--batch-size 0", "batch size 0: at least 1 is needed"),
+        ("--batch-size 99999999999", "batch size 99,999,999,999: at most 2147483647 is possible"),
+        ("--optimizer sgd", "optimizer 'sgd': choose gd, momentum or adam"),
+        ("--order file", "order file: it needs a batch size, for it is that of mini-batches"),
+        ("--batch-size 9 --order up", "order 'up': choose random or file"),
+        ("--beta-1 0.9", "beta 1 is an option of adam, and the optimizer is gd"),
+        ("--optimizer adam --beta-2 1", "beta 2 1.0: a number from 0 to below 1 is needed"),
+        ("--optimizer momentum --momentum -0.1", "momentum -0.1: a number from 0 to below 1 is needed"),
+        ("--optimizer adam --epsilon nan", "epsilon nan: a finite number from 0 on is needed"),
+        (
+            "--preset ant --hidden 3",
+            "--preset ant trains one neuron on six numbers of its own: --hidden has no meaning",
+        ),
+        ("--preset ant --save FILE", "--preset ant trains one neuron on six numbers of its own: --save has no meaning"),
         ("--backend mlx", "unknown backend 'mlx'; choose one of numpy, cupy, jax, torch, strict"),
         ("--dtype half", "unknown dtype 'half'; choose one of float32, float64"),
         ("--precision low", "unknown precision 'low'; choose one of highest, tf32"),

@@ -133,7 +133,7 @@ def _check_ant(arguments: argparse.ArgumentParser, options: argparse.Namespace) 
     for name, value in vars(options).items():
         if name not in has and value != arguments.get_default(name):
             flag = name.replace("_", "-")
-            raise UsageError(f"--preset ant trains one neuron on six numbers of its own, where --{flag} has no meaning")
+            raise UsageError(f"--preset ant trains one neuron on six numbers of its own: --{flag} has no meaning")
 
 
 def _run_ant(options: argparse.Namespace) -> int:
