@@ -21,19 +21,19 @@ from ssnn.estimator.inputs import computing_dtype, dense_rows, for_device, like,
 from ssnn.initialization import initial_network
 from ssnn.model import inference
 from ssnn.network import Layer, Network, logistic
-from ssnn.settings import Settings
+from ssnn.settings import LEARNING_RATES, OPTIONS, Settings
 from ssnn.standardize import Standardization, fit_floats, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import Rows
 from ssnn.training.loop import Loop, TrainingState, make_loop
 from ssnn.training.progress import boundaries
-from ssnn.typing import Array
+from ssnn.typing import Array, Tree
 
 N_ITER_NO_CHANGE = 10  # the default of scikit-learn's own networks
 
 
 class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """The article's network, trained by full-batch gradient descent, for any two classes.
+    """The article's network for any two classes, trained on the full batch or on mini-batches.
 
     Features are standardised, and those that do not vary in training are left out. On the images of
     `ssnn.load_data`, as uint8 pixels and with ``random_state=561``, it gives the parameters that `ssnn.fit` gives.
@@ -42,11 +42,26 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     ----------
     hidden_layer_sizes : int or sequence of int
         Neurons per hidden layer; () or 0 is logistic regression.
-    learning_rate : float
+    solver : {"gd", "momentum", "adam"}
+        Gradient descent, with momentum, or Adam; see `ssnn.optimizers`.
+    learning_rate : float, optional
+        By default 0.5 for "gd", 0.05 for "momentum" and 0.01 for "adam".
+    batch_size : int, optional
+        Samples in a mini-batch, after each of which the parameters are updated; the last of an iteration may have
+        fewer. By default the full batch, which is what a size above the number of samples gives too, with a warning.
+    shuffle : bool
+        Whether mini-batches take the samples in an order that is drawn anew for each iteration, or as they lie in X.
+    momentum : float
+        0 ≤ momentum < 1. As in MLPClassifier, options of another solver are checked and otherwise ignored, so that a
+        search may vary `solver` beside them.
+    beta_1, beta_2 : float
+        0 ≤ β < 1, of Adam.
+    epsilon : float
+        From 0 on, of Adam.
     max_iter : int
         Iterations, each over all samples.
     random_state : int, RandomState or None
-        Seeds the initial parameters. An integer, 0 … 4294967295, is the seed itself.
+        Seeds the initial parameters and the order of samples. An integer, 0 … 4294967295, is the seed itself.
     backend : str
         The name of the array library that computes, one of `ssnn.available_backends`.
     dtype : {"float32", "float64"}, optional
@@ -63,7 +78,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         in all.
     warm_start : bool
         Whether a further `fit` goes on from the parameters of the last one, for `max_iter` more iterations; classes,
-        features and standardisation stay those of the first.
+        features and standardisation stay those of the first. The optimizer begins anew, as in MLPClassifier.
 
     Attributes
     ----------
@@ -76,7 +91,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     n_iter_ : int
         Iterations in all, with `warm_start` and `partial_fit` those of all runs.
     loss_curve_ : list of float
-        Weighted mean cross-entropy of every iteration in nats, each taken before its update.
+        Weighted mean cross-entropy of every iteration in nats, taken before its update. With mini-batches, each of
+        which is taken before its own update, their mean, weighted by their numbers of samples.
     standardization_ : ssnn.standardize.Standardization
         Which features enter the network, and their means and standard deviations.
     coefs_ : list of array (n_in, n_out)
@@ -98,7 +114,14 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         self,
         hidden_layer_sizes: int | Sequence[int] = (10,),
         *,
-        learning_rate: float = 0.5,
+        solver: str = "gd",
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        momentum: float = 0.9,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
         max_iter: int = 500,
         random_state: int | np.random.RandomState | None = None,
         backend: str = "numpy",
@@ -108,7 +131,14 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         warm_start: bool = False,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.solver = solver
         self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.momentum = momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
         self.max_iter = max_iter
         self.random_state = random_state
         self.backend = backend
@@ -129,7 +159,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             Two classes, of which the second in sorted order is the positive one.
         sample_weight : array-like (m,), optional
             From 0 on. A sample of weight 2 counts as two such samples, one of weight 0 as none, in the loss and in
-            the standardisation.
+            the standardisation. Of mini-batches, this holds for the mean within each: repeated samples would fall
+            into other mini-batches.
 
         Raises
         ------
@@ -154,7 +185,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     def partial_fit(self, X: Array, y: Array, classes: Array | None = None, sample_weight: Array | None = None) -> Self:
         """One more run of `max_iter` iterations over the samples given, from the parameters reached so far.
 
-        The first call measures the standardisation, which later calls keep.
+        The first call measures the standardisation, which later calls keep. The optimizer goes on too, unless `solver`
+        has changed: then a new one begins. The random order of an iteration depends on its number among all.
 
         Parameters
         ----------
@@ -185,7 +217,9 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             raise ValueError(f"y holds {unknown!r}, which is none of {known.tolist()}")
         labels = (values == known[1]).astype(np.intp)
         weights = sample_weights(sample_weight, self.class_weight, labels, known)
-        return self._run(X, labels, known, weights, settings, goes_on)
+        is_same_solver = goes_on and self._solver == settings.optimizer
+        optimizer_state = self._optimizer_state if is_same_solver else None
+        return self._run(X, labels, known, weights, settings, goes_on, optimizer_state)
 
     def decision_function(self, X: Array) -> Array:
         """The logit of each sample, (m,): positive for `classes_[1]`.
@@ -232,9 +266,27 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             raise UsageError(f"hidden_layer_sizes {sizes!r}: a whole number or a sequence of them is needed")
         if self.tol is not None and not (isinstance(self.tol, Real) and 0 <= self.tol < math.inf):
             raise UsageError(f"tol {self.tol!r}: a number from 0 on, or None, is needed")
+        if not (isinstance(self.solver, str) and self.solver in OPTIONS):
+            raise UsageError(f"solver {self.solver!r}: choose {', '.join(OPTIONS)}")
+        if not isinstance(self.shuffle, bool | np.bool):
+            raise UsageError(f"shuffle {self.shuffle!r}: True or False is needed")
+        options: dict[str, dict[str, Any]] = {
+            solver: {name: getattr(self, name) for name in names} for solver, names in OPTIONS.items()
+        }
+        for solver in OPTIONS:
+            Settings(optimizer=solver, **options[solver])  # refuses what makes no sense, also where it is ignored
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**32, dtype=np.uint32)
-        return Settings(hidden=tuple(sizes), learning_rate=self.learning_rate, iterations=self.max_iter, seed=seed)
+        return Settings(
+            hidden=tuple(sizes),
+            learning_rate=LEARNING_RATES[self.solver] if self.learning_rate is None else self.learning_rate,
+            iterations=self.max_iter,
+            seed=seed,
+            optimizer=self.solver,
+            batch_size=self.batch_size,
+            order=None if self.batch_size is None else "random" if self.shuffle else "file",
+            **options[self.solver],
+        )
 
     def _validated(self, reset: bool, **arrays: Array) -> Array:
         """X as scikit-learn takes it, and y where there is one."""
@@ -251,8 +303,12 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         weights: npt.NDArray[np.float64] | None,
         settings: Settings,
         goes_on: bool,
+        optimizer_state: Tree | None = None,
     ) -> Self:
-        """Train, from the start or from the parameters reached so far; an error changes nothing."""
+        """Train, from the start or from the parameters reached so far; an error changes nothing.
+
+        A new optimizer begins where there is no `optimizer_state` to go on from.
+        """
         dtype = self.dtype or (self.dtype_ if goes_on else computing_dtype(X))
         backend = self._open(dtype)
         rows = dense_rows(X, is_weighted=weights is not None)
@@ -261,6 +317,7 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             rows, labels, weights = rows[counts], labels[counts], weights[counts]
             if np.all(weights == weights[0]):
                 weights = None  # so that weights of 0 and 1 give the bits of the samples that are left
+        sizes = _minibatch_sizes(len(labels), settings.batch_size)
         losses: list[float] = []
         if goes_on:
             standardization, losses = self.standardization_, self.loss_curve_
@@ -271,8 +328,13 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         inputs, on_device = for_device(rows, standardization, dtype)
         samples, watch = Rows(inputs, labels.astype(np.uint8)), Stopwatch()
         loop = make_loop(backend, on_device, samples, start, settings, watch, weights)
-        (network, _), new_losses = self._train(loop, loop.begin(backend.to_device(start)), settings.iterations)
+        if optimizer_state is None:
+            state = loop.begin(backend.to_device(start))
+        else:
+            state = TrainingState(*backend.to_device((start, optimizer_state)))
+        (network, optimizer_state), new_losses = self._train(loop, state, len(losses), settings.iterations, sizes)
         self.dtype_ = dtype
+        self._solver, self._optimizer_state = settings.optimizer, optimizer_state
         self.standardization_ = standardization
         self.loss_curve_ = losses + new_losses
         self.n_iter_ = len(self.loss_curve_)
@@ -300,25 +362,28 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             )
         return network
 
-    def _train(self, loop: Loop, state: TrainingState, iterations: int) -> tuple[TrainingState, list[float]]:
-        """All iterations, or with `tol` one by one until the loss has settled; the network as NumPy arrays."""
-        losses: list[float] = []
-        patience = None if self.tol is None else _Patience(self.tol)
-        steps = boundaries(0, iterations, None if patience is None else 1)
-        for reached, costs in loop.iterate(state, steps):
+    def _train(
+        self, loop: Loop, state: TrainingState, done: int, iterations: int, sizes: npt.NDArray[np.int64]
+    ) -> tuple[TrainingState, list[float]]:
+        """All iterations after those done, or with `tol` one by one until the loss has settled; as NumPy arrays."""
+        costs: list[float] = []
+        patience, updates = None if self.tol is None else _Patience(self.tol), len(sizes)
+        steps = boundaries(done * updates, done + iterations, None if patience is None else 1, updates)
+        for reached, new_costs in loop.iterate(state, steps):
             state = reached
-            losses += costs.tolist()
-            if patience is not None and patience.is_over(losses[-1]):
+            costs += new_costs.tolist()
+            is_whole = len(costs) % updates == 0  # an iteration of many mini-batches may come in parts
+            if patience is not None and is_whole and patience.is_over(_losses(costs[-updates:], sizes)[0]):
                 break
         else:
             if patience is not None:
                 warnings.warn(
                     f"the loss still improved by more than tol={self.tol:g} in one of the last {N_ITER_NO_CHANGE} of "
-                    f"all {len(losses)} iterations; raise max_iter or tol",
+                    f"all {iterations} iterations; raise max_iter or tol",
                     ConvergenceWarning,
                     stacklevel=4,  # the caller of fit
                 )
-        return loop.to_host_finite(state, len(losses)), losses
+        return loop.to_host_finite(state, done * updates + len(costs)), _losses(costs, sizes)
 
     def _open(self, dtype: str) -> Backend:
         return open_backend(self.backend, dtype=dtype)
@@ -377,6 +442,25 @@ def _measured(rows: npt.NDArray[Any], weights: npt.NDArray[np.float64] | None) -
         return fit_floats(rows.astype(np.float64, copy=False), weights)
     except DataError as error:  # scikit-learn's users expect a ValueError of data that cannot be used
         raise ValueError(str(error)) from error
+
+
+def _minibatch_sizes(samples: int, batch_size: int | None) -> npt.NDArray[np.int64]:
+    """How many samples each mini-batch of an iteration has; the full batch is one."""
+    if batch_size is not None and batch_size > samples:
+        warnings.warn(
+            f"batch_size {batch_size} is larger than the number of samples, {samples}: it is clipped to the full batch",
+            stacklevel=4,  # the caller of fit
+        )
+    size = min(batch_size or samples, samples)
+    return np.diff([*range(0, samples, size), samples])
+
+
+def _losses(costs: list[float], sizes: npt.NDArray[np.int64]) -> list[float]:
+    """The loss of each iteration: the mean of its mini-batches, weighted by their sizes."""
+    if len(sizes) == 1:
+        return costs
+    losses: list[float] = np.average(np.reshape(costs, (-1, len(sizes))), axis=1, weights=sizes).tolist()
+    return losses
 
 
 def _place(array: Array) -> str:
