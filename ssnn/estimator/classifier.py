@@ -57,7 +57,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     beta_1, beta_2 : float
         0 ≤ β < 1, of Adam.
     epsilon : float
-        From 0 on, of Adam.
+        From 0 on, of Adam: added to the root of the corrected average, as its authors do, where MLPClassifier adds it
+        before the correction.
     max_iter : int
         Iterations, each over all samples.
     random_state : int, RandomState or None
