@@ -40,7 +40,6 @@ CHECKED = [
     ShallowNetworkClassifier(max_iter=50),
     ShallowNetworkClassifier((), max_iter=200, tol=1e-3, dtype="float64"),
     ShallowNetworkClassifier((6, 4), max_iter=200, learning_rate=1.0),
-    ShallowNetworkClassifier(max_iter=50, solver="momentum"),
     ShallowNetworkClassifier(max_iter=50, solver="adam"),
     ShallowNetworkClassifier(max_iter=20, solver="adam", batch_size=10),
 ]
