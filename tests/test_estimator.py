@@ -34,6 +34,7 @@ from ssnn.estimator import inputs as inputs_module
 from ssnn.initialization import initial_network
 from ssnn.network import Layer, gradients, update
 from ssnn.settings import Settings
+from ssnn.training import loop
 from ssnn.training.trainer import fit
 
 CHECKED = [
@@ -283,6 +284,17 @@ def test_tol_stops_where_ten_losses_in_a_row_bring_nothing(two_classes, tol, opt
     assert disagreement(network(stopped), network(same)) == 0
 
 
+def test_an_iteration_that_takes_longer_than_a_call_has_one_loss(two_classes, monkeypatch):
+    X, y = two_classes
+    estimator = ShallowNetworkClassifier((4,), max_iter=500, tol=0.03, random_state=0, **MINIBATCHES)
+    at_once = clone(estimator).fit(X, y)
+    monkeypatch.setattr(loop, "FIRST_WORK", 0)
+    monkeypatch.setattr(loop, "RUN_SECONDS", 0)  # so that each call does one update
+    in_parts = clone(estimator).fit(X, y)
+    assert in_parts.loss_curve_ == at_once.loss_curve_
+    assert in_parts.n_iter_ == at_once.n_iter_ < 500
+
+
 def test_a_tol_that_is_not_reached_is_told(two_classes):
     X, y = two_classes
     with pytest.warns(ConvergenceWarning, match="improved by more than tol=1e-06 .* of all 30 iterations") as told:
@@ -477,6 +489,16 @@ def test_partial_fit_is_one_more_run_with_the_first_one_s_standardisation(two_cl
         reached = update(reached, gradient, 0.5)
     assert disagreement(network(estimator), reached) < 1e-12
     assert estimator.n_iter_ == 40
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_optimizer_goes_on_with_each_backend(two_classes, name):
+    open_or_skip(name)
+    X, y = two_classes
+    whole = ShallowNetworkClassifier(max_iter=20, dtype="float64", random_state=0, **MINIBATCHES)
+    parts = clone(whole).set_params(max_iter=10, backend=name).fit(X, y)
+    parts = pickle.loads(pickle.dumps(parts)).partial_fit(X, y)
+    assert disagreement(network(parts), network(whole.fit(X, y))) < tolerance("float64", 100)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
