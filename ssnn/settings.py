@@ -120,7 +120,7 @@ class Settings:
                 if owner != self.optimizer:
                     if getattr(self, name) is not None:
                         raise UsageError(
-                            f"{_words(name)} is an option of {owner}, and the optimizer is {self.optimizer}"
+                            f"{words(name)} is an option of {owner}, and the optimizer is {self.optimizer}"
                         )
                     continue
                 if getattr(self, name) is None:
@@ -129,7 +129,7 @@ class Settings:
                 value, is_epsilon = getattr(self, name), name == "epsilon"
                 if not (0 <= value < (math.inf if is_epsilon else 1)):
                     needed = "a finite number from 0 on" if is_epsilon else "a number from 0 to below 1"
-                    raise UsageError(f"{_words(name)} {value}: {needed} is needed")
+                    raise UsageError(f"{words(name)} {value}: {needed} is needed")
         if self.batch_size is None:
             if self.order is not None:
                 raise UsageError(f"order {self.order}: it needs a batch size, for it is that of mini-batches")
@@ -150,13 +150,13 @@ class Settings:
         try:
             object.__setattr__(self, name, convert(value))
         except (TypeError, ValueError, OverflowError):
-            raise UsageError(f"{_words(name)} {value!r}: {needed}") from None
+            raise UsageError(f"{words(name)} {value!r}: {needed}") from None
 
 
 def _whole(value: Any) -> int:
     return int(operator.index(value))
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
     """The name of a setting as people read it."""
-    return name.replace("_", " ")
+    return name if name.startswith("beta") else name.replace("_", " ")

@@ -114,7 +114,7 @@ def test_a_run_on_mini_batches_goes_on_as_if_it_had_not_stopped(tmp_path, capsys
         (["--optimizer", "gd"], "optimizer gd, not adam"),
         (["--batch-size", "85"], "batch size 85, not 84"),
         (["--order", "file"], "order file, not random"),
-        (["--beta-1", "0.8"], "beta 1 0.8, not 0.9"),
+        (["--beta-1", "0.8"], "beta_1 0.8, not 0.9"),
     ):
         assert main(["--iterations", "4", "--resume", part, "--quiet", *flags]) == 2
         (line,) = capsys.readouterr().err.splitlines()
@@ -275,8 +275,8 @@ def no_data(monkeypatch):
         ("--optimizer sgd", "optimizer 'sgd': choose gd, momentum or adam"),
         ("--order file", "order file: it needs a batch size, for it is that of mini-batches"),
         ("--batch-size 9 --order up", "order 'up': choose random or file"),
-        ("--beta-1 0.9", "beta 1 is an option of adam, and the optimizer is gd"),
-        ("--optimizer adam --beta-2 1", "beta 2 1.0: a number from 0 to below 1 is needed"),
+        ("--beta-1 0.9", "beta_1 is an option of adam, and the optimizer is gd"),
+        ("--optimizer adam --beta-2 1", "beta_2 1.0: a number from 0 to below 1 is needed"),
         ("--optimizer momentum --momentum -0.1", "momentum -0.1: a number from 0 to below 1 is needed"),
         ("--optimizer adam --epsilon nan", "epsilon nan: a finite number from 0 on is needed"),
         (

@@ -6,7 +6,7 @@ from ssnn.backends import Backend
 from ssnn.data import Dataset
 from ssnn.errors import UsageError
 from ssnn.model.model import Model
-from ssnn.settings import Settings
+from ssnn.settings import Settings, words
 
 
 def check_continues(model: Model, dataset: Dataset, sha256: str, backend: Backend, settings: Settings) -> None:
@@ -18,7 +18,7 @@ def check_continues(model: Model, dataset: Dataset, sha256: str, backend: Backen
         If something contradicts the model, or it has done all iterations already.
     """
     pairs = [
-        (field.name.replace("_", " "), getattr(settings, field.name), getattr(model.settings, field.name))
+        (words(field.name), getattr(settings, field.name), getattr(model.settings, field.name))
         for field in fields(Settings)
         if field.name != "iterations"
     ]
