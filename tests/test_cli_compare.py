@@ -110,7 +110,7 @@ def test_disagreement_exits_with_4_and_says_which_backend_and_by_how_much(capsys
     out, err = capsys.readouterr()
     assert [line.split()[1] for line in out.splitlines()[3:5]] == ["numpy", "numpy"]
     for hidden, line in zip("34", err.splitlines(), strict=True):
-        differs = r"disagreeing float32 differs from NumPy float64 by \S+ after 5 iterations; the tolerance is \S+"
+        differs = r"disagreeing float32 differs from NumPy float64 by \S+ after 5 updates; the tolerance is \S+"
         assert re.fullmatch(rf"ssnn compare: error: {differs} \(hidden {hidden}\)", line)
 
 

@@ -23,12 +23,13 @@ def test_a_second_call_of_the_compiled_loop_does_not_compile_again(few_digits):
     standardization = fit_pixels(few_digits.train.pixels)
     start = initial_network((784, 10, 1), 0, standardization.features)
     batch = batch_to_device(backend, standardization, few_digits.train, start, Stopwatch())
-    loop, network = Loop(backend, batch, 0.5, Stopwatch()), backend.to_device(start)
+    loop = Loop(backend, batch, 0.5, Stopwatch())
+    state = loop.begin(backend.to_device(start))
     with compilations() as compiled:
-        loop.compile(network, 3)
+        loop.compile(state, 3)
         assert len(compiled) == 1
-        network, _ = loop.run(network, 3)
-        loop.run(network, 3)
+        state, _ = loop.run(state, 3)
+        loop.run(state, 3)
         assert len(compiled) == 1
 
 
@@ -206,10 +207,11 @@ standardization = fit_pixels(digits.train.pixels)
 start = initial_network((784, 10, 1), 0, standardization.features)
 batch = batch_to_device(backend, standardization, digits.train, start, Stopwatch())
 loop = Loop(backend, batch, 0.5, Stopwatch())
-program = loop.compile(backend.to_device(start), 5)
+state = loop.begin(backend.to_device(start))
+program = loop.compile(state, 5)
 with backend.library_config():
-    network, *arguments = program._replicated(backend.to_device(start), batch.X, batch.Y, batch.sample_weight, 0.5)
-    text = program.function.lower(network, *arguments).compile().as_text()
+    arguments = program._replicated(state, batch.X, batch.Y, batch.sample_weight, 0.5)
+    text = program.function.lower(*arguments).compile().as_text()
 print(backend.describe().device, *(len(re.findall(rf" {name}[(-]", text)) for name in ("all-reduce", "all-gather")))
 """
     assert run_python(code) == "cpu (2 devices) 1 0"

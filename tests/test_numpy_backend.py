@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 from ssnn import backends
 from ssnn.agreement import disagreement
 from ssnn.backends import Accumulation
-from ssnn.backends.accumulation import GradientAccumulator, even_size
+from ssnn.backends.accumulation import GradientAccumulator, even_size, split
 from ssnn.errors import BackendError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.network import gradients, update
@@ -95,8 +95,8 @@ def test_microbatches_come_as_many_at_once_as_the_backend_wants(random, threads,
         seen.append(X.shape)
         return X.sum(axis=(-2, -1)), X.max(axis=(-2, -1))
 
-    with GradientAccumulator(totals, X, Y, Y, Accumulation(4, per_call, threads)) as accumulate:
-        total, largest = accumulate(())
+    with GradientAccumulator(totals, Accumulation(4, per_call, threads)) as accumulate:
+        total, largest = accumulate((), split((X, Y, Y), per_call))
     assert sorted(seen) == sorted(shapes)
     assert total == X.sum()
     assert largest == X.max(axis=(1, 2)).sum()

@@ -43,7 +43,7 @@ def test_on_numpy_it_does_to_the_bit(few_digits, tmp_path, dtype, k):
     continued = fit(few_digits, backend, resume=ssnn.load_model(tmp_path / "half"))
     assert continued.costs == straight.costs
     assert disagreement(continued.network, straight.network) == 0
-    assert continued.run.iterations == 50 - k
+    assert continued.run.updates == 50 - k
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -75,7 +75,7 @@ def test_a_finished_model_goes_on_to_a_larger_total(few_digits):
 def test_the_time_of_an_iteration_is_that_of_the_iterations_of_this_run(few_digits):
     told, half = [], stopped_at(few_digits, "numpy", 24)
     result = fit(few_digits, resume=half, report=told.append)
-    seconds = told[-1].seconds_per_iteration * (len(result.costs) - 24)
+    seconds = told[-1].seconds_per_update * (len(result.costs) - 24)
     assert seconds == pytest.approx(result.run.seconds.iterations)
 
 

@@ -132,8 +132,8 @@ def test_what_is_no_model_file_is_told(tmp_path):
     assert told(tmp_path / "text") == "not a model of ssnn, or damaged"
     save_file({"W1": np.zeros((2, 2))}, tmp_path / "foreign", {"format": "pt"})
     assert told(tmp_path / "foreign") == "not a model of ssnn, or damaged"
-    save_file({"W1": np.zeros((2, 2))}, tmp_path / "newer", {"schema": "ssnn.model/2"})
-    assert told(tmp_path / "newer") == "a model of schema 'ssnn.model/2'; this version of ssnn reads ssnn.model/1"
+    save_file({"W1": np.zeros((2, 2))}, tmp_path / "newer", {"schema": "ssnn.model/3"})
+    assert told(tmp_path / "newer") == "a model of schema 'ssnn.model/3'; this version of ssnn reads ssnn.model/2"
     with (tmp_path / "vast").open("wb") as file:
         file.truncate(10**13)
     assert told(tmp_path / "vast") == "not a model of ssnn, or damaged"
@@ -176,7 +176,7 @@ def test_a_forged_file_that_changes_nothing_is_a_model(path, model):
         ({"tensors": {"features": np.array([5, 5])}}, "features are not ascending numbers of its 784 pixels"),
         ({"tensors": {"features": np.array([], np.int64)}}, "features are not ascending numbers of its 784 pixels"),
         ({"tensors": {"familiar_limit": np.zeros(2, np.float32)}}, "std and novelty limits must be positive"),
-        ({"tensors": {"costs": np.zeros(4)}}, "4 costs of 3 iterations"),
+        ({"tensors": {"costs": np.zeros(4)}}, "4 costs of 3 updates"),
         ({"without": ["W2"]}, "W2 is missing"),
         ({"without": ["data"]}, "data is missing"),
         ({"settings": {"hidden": [10**9]}}, "W1 is float32"),
@@ -212,7 +212,7 @@ def test_a_forged_file_is_refused(path, changes, message):
     ("spoil", "message"),
     [
         (lambda m: {"costs": (0.7, math.nan)}, "costs holds numbers that are not finite"),
-        (lambda m: {"costs": (0.7, 0.6, 0.5, 0.4)}, "4 costs of 3 iterations"),
+        (lambda m: {"costs": (0.7, 0.6, 0.5, 0.4)}, "4 costs of 3 updates"),
         (lambda m: {"data": replace(m.data, digits=(0, 10))}, "digits (0, 10)"),
         (lambda m: {"data": replace(m.data, train=np.int64(5))}, "Object of type int64 is not JSON serializable"),
         (lambda m: {"data": replace(m.data, name="two\nlines")}, "name of DataSummary is too long, or holds what"),

@@ -66,7 +66,7 @@ def test_the_clock_waits_for_an_asynchronous_device(few_digits, network):
 def test_the_clock_waits_for_every_output(few_digits):
     backend = AsynchronousBackend(Options())
     trained, costs = Trial(backend, few_digits, SETTINGS).run()
-    assert backend.waited_for is trained
+    assert backend.waited_for.network is trained
     assert (type(costs), costs.shape) == (np.ndarray, (3,))
 
 
@@ -74,7 +74,7 @@ def test_the_clock_waits_for_every_output(few_digits):
 def test_a_wrong_result_is_not_timed(few_digits, network, error):
     backend = WrongBackend(Options())
     backend.error = error
-    message = r"numpy float32 differs from NumPy float64 by \S+ after 3 iterations; the tolerance is 5"
+    message = r"numpy float32 differs from NumPy float64 by \S+ after 3 updates; the tolerance is 5"
     with pytest.raises(DisagreementError, match=message):
         Trial(backend, few_digits, SETTINGS).measure(network)
 

@@ -166,7 +166,7 @@ def _train(
                     Progress(
                         iteration=end // updates,
                         iterations=settings.iterations,
-                        costs=costs,
+                        costs=tuple(costs),
                         seconds_per_update=watch.seconds["iterations"] / (len(costs) - len(begun.costs)),
                         samples_per_update=loop.samples.samples_per_update,
                         batch=loop.samples.content,
