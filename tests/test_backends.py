@@ -101,8 +101,8 @@ def test_what_the_loop_and_the_transfer_give_has_been_waited_for(monkeypatch, fe
     batch = batch_to_device(backend, standardization, few_digits.train, start, Stopwatch())
     assert [tuple(map(id, tree)) for tree in waited] == [tuple(map(id, (batch.X, batch.Y, batch.sample_weight)))]
     loop = Loop(backend, batch, 0.5, Stopwatch())
-    (network, _), _ = loop.run(loop.begin(backend.to_device(start)), 2)
-    assert waited[-1] is network
+    state, _ = loop.run(loop.begin(backend.to_device(start)), 2)
+    assert waited[-1] is state
 
 
 @pytest.mark.parametrize(
