@@ -1,4 +1,5 @@
 import doctest
+from decimal import Decimal, localcontext
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +8,7 @@ from support import BACKENDS, import_or_skip, open_or_skip, step
 
 from ssnn import network as network_module
 from ssnn.agreement import disagreement, tolerance
-from ssnn.network import Layer, cost, forward, gradients, logistic, update
+from ssnn.network import Layer, cost, forward, gradients, logistic, residual, update
 
 SHAPES = [(5, 1), (5, 4, 1), (5, 4, 3, 1)]  # zero, one and two hidden layers
 M = 20
@@ -147,12 +148,39 @@ def test_microbatches_add_up_to_the_batch(random, samples, stack):
     assert disagreement(whole, expected) < tolerance("float64", 1)
 
 
+def exact(Z, Y):
+    """σ(Z), σ(Z) - Y and the cost of one sample, as their definitions have it."""
+    with localcontext(prec=350):  # 1 - σ(700) begins with 304 zeros
+        probability = 1 / (1 + (-Decimal(float(Z))).exp())
+        return float(probability), float(probability - Y), -float((probability if Y else 1 - probability).ln())
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(("dtype", "largest"), [("float32", 80.0), ("float64", 700.0)])
+@pytest.mark.parametrize("Y", [0, 1])
+def test_probability_residual_and_cost_are_exact_to_rounding(random, name, dtype, largest, Y):
+    """Relative to each, however small it is: Adam divides by the size of the gradient."""
+    backend = open_or_skip(name, dtype=dtype)
+    sizes = np.concatenate([[0], largest * 10 ** -np.linspace(0, 20, 40), random.uniform(0, largest, 40)])
+    Z = np.concatenate([-sizes, sizes]).astype(dtype)
+    expected = np.array([exact(z, Y) for z in Z])
+    on_device, classes = backend.to_device((Z[:, None, None], np.full((len(Z), 1, 1), float(Y))))
+    found = (
+        backend.program(logistic)(on_device),
+        backend.program(residual)(on_device, classes),
+        backend.program(lambda Z, Y: cost(Z, Y, 1.0))(on_device, classes),
+    )
+    for values, wanted in zip(backend.to_host(found), expected.T, strict=True):
+        np.testing.assert_allclose(values.ravel(), wanted, rtol=8 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_logit_overflows(dtype):
     Z = np.array([[-3e8, -1000, 0, 1000, 3e8]], dtype)
     Y = np.array([[1, 0, 1, 1, 0]], dtype)
     assert cost(Z, Y, 1.0) == pytest.approx(3e8 + 0 + np.log(2) + 0 + 3e8, rel=1e-6)
     np.testing.assert_array_equal(logistic(Z), [[0, 0, 0.5, 1, 1]])
+    np.testing.assert_array_equal(residual(Z, Y), [[-1, 0, -0.5, 0, 1]])
 
 
 @pytest.mark.parametrize(
