@@ -18,13 +18,18 @@ from ssnn import backends
 from ssnn.agreement import disagreement, tolerance
 from ssnn.errors import TrainingError, UsageError
 from ssnn.model.serialization import save_model
-from ssnn.settings import Settings
+from ssnn.settings import OPTIONS, ORDERS, Settings
 from ssnn.training import loop
 from ssnn.training.trainer import fit
 
 main = ssnn_command("train")
 
 SETTINGS = Settings(hidden=(6, 4), iterations=50)
+MINIBATCHES = [  # five in a pass over 200 images, the last one of 8
+    Settings(hidden=(6,), iterations=3, batch_size=48, optimizer=optimizer, order=order)
+    for optimizer in OPTIONS
+    for order in ORDERS
+]
 QUICK = ["--data", "synthetic", "--iterations", "40", "--hidden", "3"]
 
 
@@ -44,6 +49,67 @@ def test_on_numpy_it_does_to_the_bit(few_digits, tmp_path, dtype, k):
     assert continued.costs == straight.costs
     assert disagreement(continued.network, straight.network) == 0
     assert continued.run.updates == 50 - k
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """The loop comes back after each update."""
+    monkeypatch.setattr(loop, "FIRST_WORK", 1)  # runs of one update, till it is known how long they take
+    monkeypatch.setattr(loop, "RUN_SECONDS", 0.0)  # which is too long in any case
+
+
+def leaves(tree):
+    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, tuple) else [tree]
+
+
+def same_state(one, other):
+    pairs = zip(leaves(one.optimizer_state), leaves(other.optimizer_state), strict=True)
+    return all(a.dtype == b.dtype and a.shape == b.shape and (a == b).all() for a, b in pairs)
+
+
+@pytest.mark.parametrize("settings", MINIBATCHES, ids=lambda settings: f"{settings.optimizer}-{settings.order}")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_so_it_does_within_a_pass_whatever_the_optimizer(few_digits, tmp_path, monkeypatch, settings, dtype):
+    """Stopped at each update in turn, saved, and continued in runs that are as long as usual."""
+    backend = backends.open_backend("numpy", dtype=dtype)
+    straight = fit(few_digits, backend, settings)
+    assert straight.iterations == 3
+    for k in range(1, 15):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "FIRST_WORK", 1)
+            patch.setattr(loop, "RUN_SECONDS", 0.0)
+            part = fit(few_digits, backend, settings, stopping=lambda costs, k=k: len(costs) == k)
+        assert (len(part.costs), part.iterations) == (k, k / 5)
+        save_model(part, tmp_path / "part")
+        continued = fit(few_digits, backend, resume=ssnn.load_model(tmp_path / "part"))
+        assert continued.costs == straight.costs
+        assert disagreement(continued.network, straight.network) == 0
+        assert same_state(continued, straight)
+        assert continued.run.updates == 15 - k
+
+
+@pytest.mark.parametrize("optimizer", OPTIONS)
+def test_so_does_the_full_batch_whatever_the_optimizer(few_digits, tmp_path, optimizer):
+    settings = replace(SETTINGS, optimizer=optimizer, learning_rate=0.01)
+    straight = fit(few_digits, settings=settings)
+    part = fit(few_digits, settings=settings, stopping=lambda costs: len(costs) >= 24)
+    save_model(part, tmp_path / "part")
+    continued = fit(few_digits, resume=ssnn.load_model(tmp_path / "part"))
+    assert continued.costs == straight.costs
+    assert disagreement(continued.network, straight.network) == 0
+    assert same_state(continued, straight)
+
+
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("optimizer", OPTIONS)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_elsewhere_within_a_pass_it_does_within_the_tolerance(few_digits, name, optimizer):
+    settings = Settings(hidden=(6,), iterations=3, batch_size=48, optimizer=optimizer)
+    backend = open_or_skip(name, dtype="float64")
+    reference = fit(few_digits, backends.open_backend("numpy", dtype="float64"), settings)
+    part = fit(few_digits, backend, settings, stopping=lambda costs: len(costs) == 8)
+    continued = fit(few_digits, backend, resume=part)
+    assert disagreement(continued.network, reference.network) < tolerance("float64", 15)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -88,15 +154,37 @@ def test_checkpoints_come_where_they_are_wanted_and_change_nothing(few_digits):
     assert fit(few_digits, resume=kept[2]).costs == straight.costs
 
 
-def test_runs_within_a_step_change_nothing(few_digits, monkeypatch):
+@pytest.mark.parametrize("optimizer", OPTIONS)
+def test_checkpoints_come_after_passes_and_change_nothing(few_digits, optimizer):
+    settings, kept = Settings(hidden=(6,), iterations=7, batch_size=48, optimizer=optimizer), []
+    model = fit(few_digits, settings=settings, checkpoint=kept.append, checkpoint_every=3)
+    assert [len(checkpoint.costs) for checkpoint in kept] == [15, 30]
+    straight = fit(few_digits, settings=settings)
+    assert model.costs == straight.costs
+    continued = fit(few_digits, resume=kept[0])
+    assert continued.costs == straight.costs
+    assert same_state(continued, straight)
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_the_end_of_a_pass_is_reported_and_the_stopping_rule_is_asked_within(few_digits):
+    reported, asked = [], []
+    settings = Settings(hidden=(2,), iterations=40, batch_size=100)
+    model = fit(few_digits, settings=settings, report=reported.append, stopping=lambda costs: asked.append(len(costs)))
+    assert asked == list(range(1, 81))
+    assert [progress.iteration for progress in reported] == list(range(2, 41, 2))
+    assert all(progress.costs == model.costs[: 2 * progress.iteration] for progress in reported)
+    assert {progress.samples_per_update for progress in reported} == {100}
+
+
+def test_runs_within_a_step_change_nothing(few_digits, request):
     """Not a bit on NumPy, and no report, but the stopping rule is asked after each of them."""
     reported, asked = [], []
     calls = {"report": lambda progress: reported.append(progress.iteration)}
     straight = fit(few_digits, settings=SETTINGS, **calls)
     steps = list(reported)
     reported.clear()
-    monkeypatch.setattr(loop, "FIRST_WORK", 1)  # runs of one iteration, till it is known how long they take
-    monkeypatch.setattr(loop, "RUN_SECONDS", 0.0)  # which is too long in any case
+    request.getfixturevalue("one_by_one")
     split = fit(few_digits, settings=SETTINGS, **calls, stopping=lambda costs: asked.append(len(costs)))
     assert split.costs == straight.costs
     assert disagreement(split.network, straight.network) == 0
@@ -156,6 +244,11 @@ def test_no_checkpoint_is_made_of_parameters_that_are_not_finite(few_digits):
     ("changes", "message"),
     [
         ({"hidden": (5,)}, "hidden 5, not 6 4"),
+        ({"batch_size": 7}, "batch size 7, not none; order random, not none"),
+        (
+            {"optimizer": "adam"},
+            "optimizer adam, not gd; beta 1 0.9, not none; beta 2 0.999, not none; epsilon 1e-08, not none",
+        ),
         ({"hidden": ()}, "hidden 0, not 6 4"),
         ({"learning_rate": 0.25, "seed": 7}, "learning rate 0.25, not 0.5; seed 7, not 561"),
         ({"constant_features": "keep"}, "constant features keep, not drop"),
@@ -166,6 +259,39 @@ def test_settings_that_contradict_are_named(few_digits, changes, message):
     with pytest.raises(UsageError) as error:
         fit(few_digits, settings=replace(SETTINGS, **changes), resume=half)
     assert str(error.value) == f"what is asked for contradicts the model to be continued: {message}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 49}, "batch size 49, not 48"),
+        ({"batch_size": None, "order": None}, "batch size none, not 48; order none, not random"),
+        ({"order": "file"}, "order file, not random"),
+        ({"beta_2": 0.99}, "beta 2 0.99, not 0.999"),
+        ({"seed": 7}, "seed 7, not 561"),
+        (
+            {"optimizer": "momentum", "beta_1": None, "beta_2": None, "epsilon": None},
+            "optimizer momentum, not adam; momentum 0.9, not none; beta 1 none, not 0.9; beta 2 none, not 0.999; "
+            "epsilon none, not 1e-08",
+        ),
+    ],
+)
+def test_so_are_another_optimizer_batch_size_and_order(few_digits, changes, message):
+    settings = Settings(hidden=(6,), iterations=3, batch_size=48, optimizer="adam")
+    part = fit(few_digits, settings=replace(settings, iterations=1))
+    with pytest.raises(UsageError) as error:
+        fit(few_digits, settings=replace(settings, **changes), resume=part)
+    assert str(error.value) == f"what is asked for contradicts the model to be continued: {message}"
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_total_within_the_passes_that_are_done_is_refused(few_digits):
+    settings = Settings(iterations=3, batch_size=48)
+    part = fit(few_digits, settings=settings, stopping=lambda costs: len(costs) == 11)
+    for iterations in 1, 2:
+        with pytest.raises(UsageError, match=f"^{iterations} iterations: the model has done 2, and this is the total"):
+            fit(few_digits, settings=replace(settings, iterations=iterations), resume=part)
+    assert len(fit(few_digits, resume=part).costs) == 15
 
 
 def test_so_are_another_dtype_other_data_and_a_total_that_is_reached(few_digits):
