@@ -35,13 +35,18 @@ def path(tmp_path, model):
 
 def arrays(model):
     values = (*model.standardization.arrays, model.standardization.n_constant, *model.novelty)
-    return [parameters for layer in model.network for parameters in layer] + [np.asarray(value) for value in values]
+    trees = leaves(model.network) + leaves(model.optimizer_state)
+    return trees + [np.asarray(value) for value in values]
+
+
+def leaves(tree):
+    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, tuple) else [tree]
 
 
 def same(one, other):
     pairs = zip(arrays(one), arrays(other), strict=True)
     records = ("settings", "data", "backend", "costs")
-    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs) and all(
+    return all(type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs) and all(
         getattr(one, name) == getattr(other, name) for name in records
     )
 
@@ -59,6 +64,33 @@ def test_a_model_comes_back_to_the_bit(few_digits, tmp_path, dtype, hidden, cons
     np.testing.assert_array_equal(
         loaded.predict_proba(few_digits.test.pixels), model.predict_proba(few_digits.test.pixels)
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("settings", "names", "updates"),
+    [
+        (Settings((6, 4), iterations=3, batch_size=150), {}, 6),
+        (Settings((), iterations=2, optimizer="momentum"), {"velocity_W1", "velocity_b1"}, 2),
+        (
+            Settings((3,), iterations=2, batch_size=48, order="file", optimizer="adam", epsilon=0),
+            {*(f"{kind}_{name}" for kind in ("mean", "square") for name in ("W1", "b1", "W2", "b2")), "updates"},
+            10,
+        ),
+    ],
+)
+def test_the_state_of_an_optimizer_comes_back_to_the_bit(few_digits, tmp_path, dtype, settings, names, updates):
+    model = fit(few_digits, backends.open_backend("numpy", dtype=dtype), settings)
+    save_model(model, tmp_path / "model")
+    loaded = ssnn.load_model(tmp_path / "model")
+    assert same(loaded, model)
+    assert type(loaded.optimizer_state) is type(model.optimizer_state)
+    assert len(loaded.costs) == updates
+    tensors = load_file(tmp_path / "model")
+    assert {name for name in tensors if name.startswith(("velocity", "mean_", "square", "updates"))} == set(names)
+    if settings.optimizer == "adam":
+        assert loaded.optimizer_state.updates == updates
+        assert any(np.any(p > 0) for p in leaves(loaded.optimizer_state.square))
 
 
 def test_any_reader_of_safetensors_reads_it(path, model):
@@ -144,13 +176,15 @@ def test_what_is_no_model_file_is_told(tmp_path):
     assert told(tmp_path / "deep") == "not a model of ssnn, or damaged"
 
 
-def forge(path, tensors=(), settings=(), data=(), backend=(), without=()):
+def forge(path, tensors=(), settings=(), data=(), backend=(), without=(), no_settings=(), schema=serialization.SCHEMA):
     """Change a model file and give it the right checksum, as an attacker would."""
     with safe_open(path, framework="numpy") as file:
         content = {name: file.get_tensor(name) for name in file.keys()} | dict(tensors)  # noqa: SIM118
         metadata = file.metadata()
     for name, changes in (("settings", settings), ("data", data), ("backend", backend)):
         metadata[name] = json.dumps(json.loads(metadata[name]) | dict(changes))
+    kept = {name: value for name, value in json.loads(metadata["settings"]).items() if name not in no_settings}
+    metadata |= {"settings": json.dumps(kept), "schema": schema}
     for name in ("sha256", *without):
         content.pop(name, None)
         metadata.pop(name, None)
@@ -208,6 +242,90 @@ def test_a_forged_file_is_refused(path, changes, message):
     assert str(error.value).startswith(f"{path}: not a usable model: {message}")
 
 
+@pytest.fixture(scope="module")
+def adam_model(few_digits):
+    return fit(few_digits, settings=Settings(hidden=(2,), iterations=3, batch_size=80, optimizer="adam"))
+
+
+NO_ADAM = {"beta_1": None, "beta_2": None, "epsilon": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tensors": {"mean_W2": np.zeros((1, 3), np.float32)}}, "mean_W2 is float32 (1, 3), not float32 (1, 2)"),
+        ({"tensors": {"mean_b1": np.zeros((2, 1))}}, "mean_b1 is float64 (2, 1), not float32 (2, 1)"),
+        ({"tensors": {"mean_b1": np.full((2, 1), np.inf, np.float32)}}, "mean_b1 holds numbers that are not finite"),
+        ({"tensors": {"square_b2": np.full((1, 1), -1e-9, np.float32)}}, "the state of its optimizer holds a negative"),
+        ({"tensors": {"updates": np.array(-1, np.float32)}}, "the state of its optimizer holds a negative"),
+        ({"tensors": {"updates": np.array(np.nan, np.float32)}}, "updates holds numbers that are not finite"),
+        ({"tensors": {"updates": np.array([9], np.float32)}}, "updates is float32 (1,), not float32 ()"),
+        ({"tensors": {"updates": np.array(9)}}, "updates is int64 (), not float32 ()"),
+        ({"tensors": {"velocity_W1": np.zeros((1, 1), np.float32)}}, "unexpected tensors"),
+        ({"without": ["square_W1"]}, "square_W1 is missing"),
+        ({"without": ["updates"]}, "updates is missing"),
+        ({"settings": {"optimizer": "gd"}}, "beta_1 is an option of adam, and the optimizer is gd"),
+        ({"settings": {"optimizer": "gd"} | NO_ADAM}, "unexpected tensors"),
+        ({"settings": {"optimizer": "momentum", "momentum": 0.9} | NO_ADAM}, "velocity_W1 is missing"),
+        ({"settings": {"optimizer": "adamw"}}, "optimizer 'adamw': choose "),
+        ({"settings": {"optimizer": ["adam"]}}, "optimizer of Settings is \"('adam',)\""),
+        ({"settings": {"beta_2": 1.0}}, "beta_2 1.0: a number from 0 to below 1 is needed"),
+        ({"settings": {"epsilon": "small"}}, "epsilon of Settings is 'small'"),
+        ({"settings": {"batch_size": 0}}, "batch size 0: at least 1 is needed"),
+        ({"settings": {"batch_size": True}}, "batch_size of Settings is 'True'"),
+        ({"settings": {"batch_size": 100}}, "9 costs of 6 updates"),
+        ({"settings": {"batch_size": None}}, "order random: it needs a batch size"),
+        ({"settings": {"order": "sorted"}}, "order 'sorted': choose random or file"),
+        ({"no_settings": ["order"]}, "missing or unexpected fields in Settings"),
+    ],
+)
+def test_a_forged_optimizer_is_refused(adam_model, tmp_path, changes, message):
+    save_model(adam_model, tmp_path / "model")
+    forge(tmp_path / "model", **changes)
+    with pytest.raises(ModelError) as error:
+        ssnn.load_model(tmp_path / "model")
+    assert str(error.value).startswith(f"{tmp_path / 'model'}: not a usable model: {message}")
+
+
+OF_OPTIMIZERS = ("optimizer", "batch_size", "order", "momentum", "beta_1", "beta_2", "epsilon")
+
+
+def test_a_file_from_before_there_were_optimizers_is_read_as_gradient_descent_on_the_full_batch(
+    path, model, few_digits
+):
+    forge(path, schema="ssnn.model/1", no_settings=OF_OPTIMIZERS)
+    loaded = ssnn.load_model(path)
+    assert same(loaded, model)
+    assert loaded.optimizer_state == ()
+    assert {name: getattr(loaded.settings, name) for name in OF_OPTIMIZERS} == {
+        **dict.fromkeys(OF_OPTIMIZERS),
+        "optimizer": "gd",
+    }
+    longer = replace(loaded.settings, iterations=5)
+    assert fit(few_digits, settings=longer, resume=loaded).costs == fit(few_digits, settings=longer).costs
+    save_model(loaded, path)
+    assert safe_open(path, framework="numpy").metadata()["schema"] == "ssnn.model/2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "missing or unexpected fields in Settings"),
+        ({"no_settings": OF_OPTIMIZERS[1:]}, "missing or unexpected fields in Settings"),
+        (
+            {"no_settings": OF_OPTIMIZERS, "tensors": {"velocity_W1": np.zeros((1, 1), np.float32)}},
+            "unexpected tensors",
+        ),
+        ({"no_settings": OF_OPTIMIZERS, "tensors": {"costs": np.zeros(4)}}, "4 costs of 3 updates"),
+    ],
+)
+def test_a_forged_file_of_that_time_is_refused(path, changes, message):
+    forge(path, schema="ssnn.model/1", **changes)
+    with pytest.raises(ModelError) as error:
+        ssnn.load_model(path)
+    assert str(error.value).startswith(f"{path}: not a usable model: {message}")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -218,6 +336,7 @@ def test_a_forged_file_is_refused(path, changes, message):
         (lambda m: {"data": replace(m.data, name="two\nlines")}, "name of DataSummary is too long, or holds what"),
         (lambda m: {"settings": replace(m.settings, hidden=(3,))}, "W1 is float32 (2, "),
         (lambda m: {"network": tree_map(lambda p: p.astype(np.float16), m.network)}, "W1 is of float16"),
+        (lambda m: {"settings": replace(m.settings, optimizer="momentum")}, "velocity_W1 is missing"),
     ],
 )
 def test_what_could_not_be_read_again_does_not_take_the_place_of_what_can(path, model, spoil, message):

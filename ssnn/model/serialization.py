@@ -292,12 +292,10 @@ def _shaped(name: str, tensors: Tensors, dtype: npt.DTypeLike, *shape: int | Non
 def _record(kind: type[Record], text: str, also: Mapping[str, object] = MappingProxyType({})) -> Record:
     """A dataclass from its JSON and these values, if every value is of the type that the dataclass says."""
     values = json.loads(text)
-    if isinstance(values, dict):
-        values |= also
     hints = get_type_hints(kind)
-    if not isinstance(values, dict) or set(values) != {field.name for field in fields(kind)}:
+    if not isinstance(values, dict) or set(values) != {field.name for field in fields(kind)} - set(also):
         raise ValueError(f"missing or unexpected fields in {kind.__name__}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in {**values, **also}.items()}
     for name, value in values.items():
         if not _is_a(value, hints[name]):
             raise ValueError(f"{name} of {kind.__name__} is {str(value)[:40]!r}")
