@@ -247,7 +247,7 @@ def test_no_checkpoint_is_made_of_parameters_that_are_not_finite(few_digits):
         ({"batch_size": 7}, "batch size 7, not none; order random, not none"),
         (
             {"optimizer": "adam"},
-            "optimizer adam, not gd; beta 1 0.9, not none; beta 2 0.999, not none; epsilon 1e-08, not none",
+            "optimizer adam, not gd; beta_1 0.9, not none; beta_2 0.999, not none; epsilon 1e-08, not none",
         ),
         ({"hidden": ()}, "hidden 0, not 6 4"),
         ({"learning_rate": 0.25, "seed": 7}, "learning rate 0.25, not 0.5; seed 7, not 561"),
@@ -267,11 +267,11 @@ def test_settings_that_contradict_are_named(few_digits, changes, message):
         ({"batch_size": 49}, "batch size 49, not 48"),
         ({"batch_size": None, "order": None}, "batch size none, not 48; order none, not random"),
         ({"order": "file"}, "order file, not random"),
-        ({"beta_2": 0.99}, "beta 2 0.99, not 0.999"),
+        ({"beta_2": 0.99}, "beta_2 0.99, not 0.999"),
         ({"seed": 7}, "seed 7, not 561"),
         (
             {"optimizer": "momentum", "beta_1": None, "beta_2": None, "epsilon": None},
-            "optimizer momentum, not adam; momentum 0.9, not none; beta 1 none, not 0.9; beta 2 none, not 0.999; "
+            "optimizer momentum, not adam; momentum 0.9, not none; beta_1 none, not 0.9; beta_2 none, not 0.999; "
             "epsilon none, not 1e-08",
         ),
     ],
