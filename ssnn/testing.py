@@ -34,7 +34,7 @@ PIXELS = 20
 SIZES: tuple[tuple[int, tuple[int, ...]], ...] = ((1, ()), (97, (10,)), (2501, (4, 3)), (3000, (70,)), (3301, ()))
 ITERATIONS = 20
 LEARNING_RATE = 0.3  # which float32 cannot hold as float64 does
-ADAM_RATE = 0.01
+ADAM, ADAM_RATE = Adam(beta_1=0.9, beta_2=0.99, epsilon=1e-3), 0.01
 
 
 def check_backend(backend: type[Backend], device: str | None = None, dtypes: Sequence[str] = DTYPES) -> None:
@@ -174,26 +174,28 @@ def check_stack(backend: Backend) -> None:
 
 def check_minibatches(backend: Backend) -> None:
     """Two passes over mini-batches with Adam, each in an order of its own, are those of a plain loop."""
-    for samples, size, hidden in ((300, 84, (10,)), (5000, 1700, (3000,)), (300, 299, ())):
-        data = _samples(samples)
+    for samples, size, hidden in ((300, 84, (10,)), (5000, 1700, (300,)), (300, 299, ())):
+        data, order = _samples(samples), Order(samples, size, seed=0)
         standardization = fit_pixels(data.pixels)
         start = _network((len(standardization.features), *hidden, 1))
-        order, adam = Order(samples, size, seed=0), Adam(beta_1=0.9, beta_2=0.99, epsilon=1e-3)
-        updates = 2 * order.per_pass
-        on_device = minibatches_to_device(backend, standardization, data, start, order, Stopwatch())
-        loop = Loop(backend, on_device, ADAM_RATE, Stopwatch(), adam)
-        trained, costs = _run(loop, backend.to_device(start), updates)
-        features, mean, std = standardization.arrays
-        X, Y = ((data.pixels[:, features] - mean) / std).T, data.labels[None].astype(np.float64)
-        network, state, expected_costs = start, adam.init(start), []
-        for done in range(updates):
-            (places,), (weights,) = order.minibatches(done, 1)
-            chosen = places[weights > 0]
-            gradient, J = gradients(network, X[:, chosen], Y[:, chosen], 1 / len(chosen))
-            network, state = adam.update(network, gradient, state, ADAM_RATE)
-            expected_costs.append(float(J))
+        trained, costs = _train_minibatches(backend, standardization, data, start, order, ADAM_RATE)
+        expected, expected_costs = _minibatches_reference(standardization, data, start, order, ADAM_RATE)
         what = f"mini-batches of {size}, {hidden}"
-        _require_agreement(backend, updates, trained, costs, network, expected_costs, what)
+        _require_agreement(backend, len(expected_costs), trained, costs, expected, expected_costs, what)
+
+
+def check_minibatch_stack(backend: Backend) -> None:
+    """Networks in a stack, each with a learning rate of its own, learn from mini-batches like networks on their own."""
+    data, order, rates = _samples(300), Order(300, 84, seed=0), np.array([0.01, 0.03, 0.001])
+    standardization = fit_pixels(data.pixels)
+    starts = [_network((len(standardization.features), 10, 1), seed) for seed in range(len(rates))]
+    stack = tree_map(lambda *parameters: np.stack(parameters), *starts)
+    learning_rate = backend.to_device(rates[:, None, None])
+    trained, costs = _train_minibatches(backend, standardization, data, stack, order, learning_rate)
+    for i, (start, rate) in enumerate(zip(starts, rates.tolist(), strict=True)):
+        expected, expected_costs = _minibatches_reference(standardization, data, start, order, rate)
+        alone, what = tree_map(lambda parameters, i=i: parameters[i], trained), f"mini-batches, network {i} of a stack"
+        _require_agreement(backend, len(expected_costs), alone, costs[:, i], expected, expected_costs, what)
 
 
 def check_divergence(backend: Backend) -> None:
@@ -221,6 +223,7 @@ CHECKS: tuple[Callable[[Backend], None], ...] = (
     check_accumulation,
     check_stack,
     check_minibatches,
+    check_minibatch_stack,
     check_divergence,
 )
 
@@ -284,6 +287,36 @@ def _reference(
     for _ in range(iterations):
         gradient, J = gradients(network, X, Y, 1 / len(data))
         network = update(network, gradient, learning_rate)
+        costs.append(float(J))
+    return network, costs
+
+
+def _train_minibatches(
+    backend: Backend,
+    standardization: Standardization,
+    data: Rows,
+    start: Network,
+    order: Order,
+    learning_rate: float | Array,
+) -> tuple[Network, npt.NDArray[Any]]:
+    """Two passes with Adam."""
+    minibatches = minibatches_to_device(backend, standardization, data, start, order, Stopwatch())
+    loop = Loop(backend, minibatches, learning_rate, Stopwatch(), ADAM)
+    return _run(loop, backend.to_device(start), 2 * order.per_pass)
+
+
+def _minibatches_reference(
+    standardization: Standardization, data: Rows, network: Network, order: Order, learning_rate: float
+) -> tuple[Network, list[float]]:
+    """The same in a plain loop, in NumPy float64."""
+    features, mean, std = standardization.arrays
+    X, Y = ((data.pixels[:, features] - mean) / std).T, data.labels[None].astype(np.float64)
+    state, costs = ADAM.init(network), []
+    for done in range(2 * order.per_pass):
+        (places,), (weights,) = order.minibatches(done, 1)
+        chosen = places[weights > 0]
+        gradient, J = gradients(network, X[:, chosen], Y[:, chosen], 1 / len(chosen))
+        network, state = ADAM.update(network, gradient, state, learning_rate)
         costs.append(float(J))
     return network, costs
 

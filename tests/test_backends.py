@@ -1,18 +1,19 @@
 import importlib
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support import BACKENDS, open_or_skip, run_python
 
 from ssnn import backends
-from ssnn.backends import DTYPES, Accumulation, Options
+from ssnn.backends import DTYPES, Accumulation, Options, Program
 from ssnn.backends.numpy import NumpyBackend
 from ssnn.errors import BackendError, UsageError
 from ssnn.initialization import initial_network
 from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.testing import CHECKS, check_arrays
+from ssnn.testing import CHECKS, check_arrays, check_minibatches
 from ssnn.training.batch import batch_to_device
 from ssnn.training.loop import Loop
 
@@ -89,6 +90,101 @@ def refuse_reversed(array):
 def test_a_backend_that_changes_arrays_or_refuses_some_is_found(bring, error, message):
     with pytest.raises(error, match=message):
         check_arrays(Wrong(bring))
+
+
+class WrongMinibatches(NumpyBackend):
+    """NumPy whose loop over mini-batches is a wrong one, made of the right one."""
+
+    def __init__(self, wrong):
+        super().__init__(Options(dtype="float64"))
+        self.wrong = wrong
+
+    def minibatch_loop(self, gradients, update, accumulation):
+        right = super().minibatch_loop
+        return Program(self.wrong(right, gradients, update, accumulation), self.library_config)
+
+
+def no_weights(right, *functions):
+    def run(state, X, Y, places, sample_weight, rate):
+        return right(*functions)(state, X, Y, places, np.full_like(sample_weight, 1 / sample_weight[0].size), rate)
+
+    return run
+
+
+def weights_of_the_first(right, *functions):
+    """A short mini-batch counts less than it should."""
+
+    def run(state, X, Y, places, sample_weight, rate):
+        return right(*functions)(state, X, Y, places, (sample_weight > 0) * sample_weight[0, 0, 0, 0], rate)
+
+    return run
+
+
+def last_minibatch_skipped(right, *functions):
+    def run(state, X, Y, places, sample_weight, rate):
+        reached, costs = right(*functions)(state, X, Y, places[:-1], sample_weight[:-1], rate)
+        _, last = right(*functions)(reached, X, Y, places[-1:], sample_weight[-1:], rate)
+        return reached, np.concatenate([costs, last])
+
+    return run
+
+
+def one_order_for_all_passes(right, *functions):
+    first = []
+
+    def run(state, X, Y, places, sample_weight, rate):
+        first.append((places, sample_weight))
+        return right(*functions)(state, X, Y, *first[0], rate)
+
+    return run
+
+
+def state_of_the_optimizer_forgotten(right, *functions):
+    def run(state, *arguments):
+        reached, costs = right(*functions)(state, *arguments)
+        return reached._replace(optimizer=state.optimizer), costs
+
+    return run
+
+
+def costs_after_the_updates(right, *functions):
+    def run(state, X, Y, *minibatches, rate):
+        reached, costs = right(*functions)(state, X, Y, *minibatches, rate)
+        return reached, np.concatenate([costs[1:], costs[:1]])
+
+    return lambda *arguments: run(*arguments[:-1], rate=arguments[-1])
+
+
+def an_update_after_each_microbatch(right, gradients, update, accumulation):
+    whole = replace(accumulation, per_call=1, threads=1)
+
+    def run(state, X, Y, places, sample_weight, rate):
+        k, p, s = places.shape
+        each = places.reshape(k * p, 1, s), sample_weight.reshape(k * p, 1, 1, s)
+        reached, costs = right(gradients, update, whole)(state, X, Y, *each, rate)
+        return reached, costs.reshape(k, p).sum(axis=1)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        no_weights,
+        weights_of_the_first,
+        last_minibatch_skipped,
+        one_order_for_all_passes,
+        state_of_the_optimizer_forgotten,
+        costs_after_the_updates,
+        an_update_after_each_microbatch,
+    ],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_a_backend_that_goes_wrong_on_mini_batches_is_found(wrong):
+    assert check_minibatches in CHECKS
+    with pytest.raises(AssertionError, match=r"^mini-batches of \d+, \(.*\): the (network is|costs)"):
+        check_minibatches(WrongMinibatches(wrong))
+    check_minibatches(WrongMinibatches(lambda right, *functions: right(*functions)))
 
 
 @pytest.mark.parametrize("raw_pixels", [False, True])
