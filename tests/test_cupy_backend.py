@@ -253,13 +253,22 @@ class Watch(Stopwatch):
 
 digits, backend = ssnn.load_data("synthetic"), ssnn.open_backend("cupy")
 compiler._compile_module_with_cache, trainer.Stopwatch = counted, Watch
-ssnn.fit(digits, backend, ssnn.Settings(iterations=2))
+ssnn.fit(digits, backend, ssnn.Settings(SETTINGS))
 print(sorted(compiled))
 """
 
 
 @pytest.mark.cupy
-def test_kernels_are_compiled_in_the_phase_that_says_so():
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "iterations=2",
+        "iterations=200",
+        "iterations=2, batch_size=1000",
+        "iterations=1, batch_size=84, optimizer='adam'",
+    ],
+)
+def test_kernels_are_compiled_in_the_phase_that_says_so(settings):
     import_or_skip("cupy")
     open_or_skip("cupy")
-    assert run_python(KERNELS) == "['compile']"
+    assert run_python(KERNELS.replace("SETTINGS", settings)) == "['compile']"

@@ -122,7 +122,11 @@ class CupyBackend(Backend):
     def loop(self, gradients: Gradients, update: Update, k: int, accumulation: Accumulation) -> Program:
         iterations = super().loop(gradients, update, k, accumulation).function
         one = super().loop(gradients, update, 1, accumulation).function
-        return CupyProgram(iterations, self.library_config, rehearsal=one)
+
+        def first(*arguments: Any) -> object:
+            return _stacked_costs(one(*arguments), k)
+
+        return CupyProgram(iterations, self.library_config, rehearsal=first)
 
     def minibatch_loop(self, gradients: Gradients, update: Update, accumulation: Accumulation) -> Program:
         updates = super().minibatch_loop(gradients, update, accumulation).function
@@ -130,7 +134,8 @@ class CupyBackend(Backend):
         def first(
             network: Tree, X: Array, Y: Array, places: Array, sample_weight: Array, learning_rate: float | Array
         ) -> object:
-            return updates(network, X, Y, places[:1, ...], sample_weight[:1, ...], learning_rate)
+            one = updates(network, X, Y, places[:1, ...], sample_weight[:1, ...], learning_rate)
+            return _stacked_costs(one, places.shape[0])
 
         return CupyProgram(updates, self.library_config, rehearsal=first)
 
@@ -154,3 +159,10 @@ class CupyBackend(Backend):
             raise BackendError(
                 f"cupy cannot multiply matrices here: {reason}; what would help: {self.install_command()}"
             ) from None
+
+
+def _stacked_costs(one: tuple[Tree, Array], k: int) -> Array:
+    """The costs of k updates, all of them that of one: CuPy has another kernel for many arrays than for a few."""
+    import cupy
+
+    return cupy.stack([one[1][0, ...]] * k)
