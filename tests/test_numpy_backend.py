@@ -20,6 +20,7 @@ from ssnn.settings import Settings
 from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import batch_to_device
+from ssnn.training.minibatch import Order, minibatches_to_device
 from ssnn.training.trainer import fit
 
 
@@ -42,8 +43,9 @@ def test_options_that_numpy_never_has_are_refused(options, error, message):
         backends.open_backend("numpy", **options)
 
 
-def test_numpy_has_the_same_bits_however_its_threads_run(few_digits):
-    runs = [fit(few_digits, backends.open_backend("numpy", threads=3), Settings(iterations=40)) for _ in range(5)]
+@pytest.mark.parametrize("settings", [Settings(iterations=40), Settings(iterations=2, batch_size=180, hidden=(500,))])
+def test_numpy_has_the_same_bits_however_its_threads_run(few_digits, settings):
+    runs = [fit(few_digits, backends.open_backend("numpy", threads=3), settings) for _ in range(5)]
     assert all(run.costs == runs[0].costs and disagreement(run.network, runs[0].network) == 0 for run in runs)
 
 
@@ -102,6 +104,20 @@ def test_microbatches_come_as_many_at_once_as_the_backend_wants(random, threads,
     assert largest == X.max(axis=(1, 2)).sum()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    ("samples", "weights", "is_shared"),
+    [(84, 6170, False), (510, 7840, False), (511, 7840, True), (84, 50_000, True), (1, 3_999_999, False)],
+)
+@pytest.mark.parametrize("is_stack", [False, True])
+def test_a_mini_batch_is_shared_among_threads_only_where_it_is_large(threads, samples, weights, is_shared, is_stack):
+    """From four million samples times weights on: below it, threads cost more than they save."""
+    backend = backends.open_backend("numpy", threads=threads)
+    found = backend.minibatch_accumulation(samples, 784, weights, is_stack)
+    whole = backend.accumulation(samples, 784, weights, is_stack)
+    assert found == (whole if is_shared else replace(whole, microbatch_size=samples, per_call=1, threads=1))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_thread_accumulates_a_share(threads, few_digits):
     backend = backends.open_backend("numpy", threads=threads)
@@ -118,6 +134,14 @@ def test_every_thread_accumulates_a_share(threads, few_digits):
     before = threading.active_count()
     loop = backend.loop(watched, update, 2, batch.accumulation)
     loop(backend.to_device(start), batch.X, batch.Y, batch.sample_weight, 0.5)
+    assert len(seen) == threads
+    assert threading.active_count() == before
+    seen.clear()
+    accumulation = backend.minibatch_accumulation(180, 784, start[0].W.size, False)
+    samples = minibatches_to_device(backend, standardization, few_digits.train, start, Order(200, 180, 0), Stopwatch())
+    loop = backend.minibatch_loop(watched, update, samples.accumulation)
+    loop(backend.to_device(start), *samples.arguments(backend, 0, 2), 0.5)
+    assert samples.accumulation == accumulation
     assert len(seen) == threads
     assert threading.active_count() == before
 
@@ -140,13 +164,14 @@ def test_threads_of_numpy_are_held_only_while_it_computes_for_us():
 def test_loops_and_programs_that_overlap_leave_blas_and_numpy_as_they_were(name, order):
     before, errors = blas_threads(), np.geterr()
     loop = open_or_skip(name).loop(gradients, update, 1, Accumulation(8)).config
+    minibatch_loop = open_or_skip(name).minibatch_loop(gradients, update, Accumulation(8)).config
     program = open_or_skip(name, threads=2).library_config
-    holders = [Inside(context, blas_threads) for context in (program, loop, loop)]
+    holders = [Inside(context, blas_threads) for context in (program, loop, minibatch_loop)]
     assert np.geterr() == errors
     assert backends.open_backend(name).describe().threads == max(before)
     for index in order:
         holders[index].leave()
-    assert set(holders[1].seen[0]) == {1}
+    assert set(holders[1].seen[0]) == set(holders[2].seen[0]) == {1}
     assert blas_threads() == before
 
 
@@ -155,6 +180,8 @@ def test_one_thread_of_numpy_starts_no_other_and_more_that_cannot_start_are_told
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    fit(few_digits, backends.open_backend("numpy", threads=1), Settings(iterations=2))
+    for batch_size in None, 84:
+        fit(few_digits, backends.open_backend("numpy", threads=1), Settings(iterations=2, batch_size=batch_size))
+    fit(few_digits, backends.open_backend("numpy", threads=2), Settings(iterations=2, batch_size=84))  # too small
     with pytest.raises(BackendError, match=r"can't start new thread: .*; what would help: .*\(--threads 1\)$"):
         fit(few_digits, backends.open_backend("numpy", threads=2), Settings(iterations=2))

@@ -51,9 +51,14 @@ def test_threads_of_torch_are_held_only_while_it_computes_for_us(torch):
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt()], ids=repr)
-def test_functions_of_torch_that_overlap_have_their_own_threads_and_leave_the_usual_ones(torch, backend, order, error):
+@pytest.mark.parametrize("on_minibatches", [False, True])
+def test_functions_of_torch_that_overlap_have_their_own_threads_and_leave_the_usual_ones(
+    torch, backend, order, error, on_minibatches
+):
     before = torch.get_num_threads()
     loop = backend.loop(gradients, update, 1, Accumulation(8)).config
+    if on_minibatches:
+        loop = backend.minibatch_loop(gradients, update, Accumulation(8)).config
     program = backends.open_backend("torch", device="cpu", threads=before + 1).library_config
     holders = [Inside(context, torch.get_num_threads) for context in (loop, program)]
     assert in_a_new_thread(backend._cpu_threads) == before
@@ -85,7 +90,11 @@ def test_torch_multiplies_in_the_precision_that_was_asked_for(monkeypatch, torch
     before = product_precision(torch, device)
     other = "ieee" if expected == "tf32" else "tf32"
     with general_precision(torch, other):
-        for context in (backend.library_config(), backend.loop(gradients, update, 1, Accumulation(8)).config()):
+        loops = (
+            backend.loop(gradients, update, 1, Accumulation(8)),
+            backend.minibatch_loop(gradients, update, Accumulation(8)),
+        )
+        for context in (backend.library_config(), *(loop.config() for loop in loops)):
             with context:
                 assert product_precision(torch, device) == expected
             assert product_precision(torch, device) == other

@@ -19,6 +19,8 @@ from ssnn.settings import Settings
 from ssnn.training.batch import Batch
 from ssnn.training.loop import Loop, TrainingState
 from ssnn.training.memory import check_memory, network_memory
+from ssnn.training.minibatch import Minibatches, Order
+from ssnn.training.progress import Progress, boundaries
 from ssnn.training.trainer import fit
 
 
@@ -136,13 +138,12 @@ def test_the_host_is_told_only_once_per_step(few_digits):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_a_cost_that_is_no_longer_finite_stops_the_run(few_digits, name):
-    told = []
+@pytest.mark.parametrize(("batch_size", "unit"), [(None, "iteration"), (50, "update")])
+def test_a_cost_that_is_no_longer_finite_stops_the_run(few_digits, name, batch_size, unit):
+    told, settings = [], Settings(learning_rate=1e30, iterations=100, batch_size=batch_size)
     backend = open_or_skip(name)
-    with pytest.raises(
-        TrainingError, match=r"the cost is (nan|inf) at iteration \d+; try a learning rate below 1e\+30"
-    ):
-        fit(few_digits, backend, Settings(learning_rate=1e30, iterations=100), report=told.append)
+    with pytest.raises(TrainingError, match=rf"the cost is (nan|inf) at {unit} \d+; try a learning rate below 1e\+30"):
+        fit(few_digits, backend, settings, report=told.append)
     assert len(told) <= 1
 
 
@@ -170,6 +171,28 @@ def test_what_is_returned_is_finite(few_digits, dtype, hidden, iterations):
     assert 0 < diverged < 29
 
 
+@pytest.mark.parametrize(
+    ("done", "iterations", "checkpoint_every", "updates", "expected"),
+    [
+        (0, 45, None, 1, [0, *range(2, 45, 2), 45]),
+        (0, 3, None, 5, [0, 5, 10, 15]),
+        (7, 3, None, 5, [7, 10, 15]),
+        (10, 3, None, 5, [10, 15]),
+        (0, 45, 20, 3, [0, *range(6, 61, 6), *range(66, 121, 6), 126, 132, 135]),
+        (13, 40, 15, 2, [13, *range(16, 30, 4), 30, *range(34, 60, 4), 60, *range(64, 80, 4), 80]),
+    ],
+)
+def test_steps_end_with_passes_and_are_counted_from_checkpoints(done, iterations, checkpoint_every, updates, expected):
+    assert list(boundaries(done, iterations, checkpoint_every, updates)) == expected
+
+
+def test_progress_on_mini_batches_says_how_fast_images_are_learnt_from():
+    progress = Progress(3, 40, (0.7, 0.5, 0.25), 0.0014, 200, "raw pixels")
+    assert str(progress) == "cost 0.250000  1.40 ms per iteration, raw pixels"
+    progress = dataclasses.replace(progress, iteration=1, samples_per_update=84, seconds_per_update=70e-6)
+    assert str(progress) == "cost 0.250000  70 µs per update, 1,200,000 images per second, raw pixels"
+
+
 class Clock:
     """A backend whose iterations take the time that they are told to, and a stopwatch that sees it."""
 
@@ -181,7 +204,14 @@ class Clock:
         return contextlib.nullcontext()
 
     def loop(self, gradients, update, k, accumulation):
-        def run(state, *_):
+        return self._program(lambda *_: k)
+
+    def minibatch_loop(self, gradients, update, accumulation):
+        return self._program(lambda X, Y, places, *_: len(places))
+
+    def _program(self, count):
+        def run(state, *arguments):
+            k = count(*arguments)
             self.lengths.append(k)
             self.durations.append(k * self.seconds_each)
             self.seconds["iterations"] += self.durations[-1]
@@ -191,6 +221,9 @@ class Clock:
 
     def to_numpy(self, array):
         return array
+
+    def to_device(self, tree):
+        return tree
 
     def synchronize(self, tree):
         pass
@@ -270,6 +303,22 @@ def test_the_first_cost_that_is_not_finite_is_told_with_its_iteration(monkeypatc
     monkeypatch.setattr(loop, "run", lambda state, k, done: (state, np.array([*islice(costs, k)])))
     with pytest.raises(TrainingError, match=r"the cost is inf at iteration 38; try a learning rate below 0\.5"):
         list(loop.iterate(state, range(0, 101, 25)))
+
+
+@pytest.mark.parametrize("seconds_each", [1e-4, 0.02, 3.0])
+def test_the_loop_comes_back_at_the_end_of_each_pass(seconds_each):
+    """Of 151 mini-batches, or within it after about a second."""
+    clock = Clock(seconds_each)
+    samples = Minibatches(None, None, Accumulation(84), None, Order(12_665, 84, None))
+    loop = Loop(clock, samples, 0.5, clock)
+    state = TrainingState(initial_network((784, 10, 1), 0), ())
+    ends = np.cumsum([20, *(len(costs) for _, costs in loop.iterate(state, [20, 1510]))])
+    assert set(range(151, 1511, 151)) <= set(ends.tolist())
+    assert ends[-1] == 1510
+    assert ends.tolist() == np.cumsum([20, *clock.lengths]).tolist()
+    if seconds_each == 1e-4:
+        assert len(clock.lengths) == 10
+    assert all(k == 1 or seconds <= 2 for k, seconds in zip(clock.lengths[1:], clock.durations[1:], strict=True))
 
 
 @pytest.mark.parametrize(("samples", "hidden"), [(12_665, 10), (200, 3)])
