@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,18 @@ from ssnn.timing.trial import Trial, call_seconds, shuffled_rounds
 from ssnn.training.loop import Costs
 
 ROUNDS = 9
+# The author's dolphin: one pass in mini-batches with Adam.
+EPOCH = Settings(
+    hidden=(10,),
+    learning_rate=0.01,
+    iterations=1,
+    optimizer="adam",
+    batch_size=84,
+    order="file",
+    beta_1=0.9,
+    beta_2=0.998,
+    epsilon=1e-10,
+)
 PAUSE = 0.1  # seconds before each timed call: threads of BLAS and OpenMP spin for a while after a call
 
 
@@ -31,22 +43,41 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Timed:
-    """A program that has been verified: what a result file says of it, and the seconds of its calls."""
+class Prepared:
+    """A program that has been verified.
+
+    Attributes
+    ----------
+    row : dict
+        What a result file says of it.
+    run : callable
+        Does all iterations and waits for the device.
+    reset : callable
+        Goes back to the initial parameters, if `run` does not.
+    """
 
     row: dict[str, Any]
-    seconds: tuple[float, ...] = ()
+    run: Callable[[], object]
+    reset: Callable[[], object] = lambda: None
 
 
-Prepare = Callable[[Work], tuple[Timed, Callable[[], object]]]  # verifies; the callable does all iterations
+@dataclass(frozen=True)
+class Timed:
+    """The row of a program, and the seconds of its calls."""
+
+    row: dict[str, Any]
+    seconds: tuple[float, ...]
 
 
-def prepare_backend(name: str, work: Work) -> tuple[Timed, Callable[[], object]]:
+Prepare = Callable[[Work], Prepared]
+
+
+def prepare_backend(name: str, work: Work) -> Prepared:
     """Open a backend of ours and verify its network."""
     trial = Trial(open_backend(name, dtype=work.dtype), work.digits, work.settings)
     measurement = trial.verify(work.network)
     row = asdict(measurement.backend) | {
-        "kind": "iteration",
+        **descent(work, "iteration", "epoch"),
         "data": measurement.data,
         "samples": measurement.samples,
         "features": measurement.features,
@@ -58,17 +89,17 @@ def prepare_backend(name: str, work: Work) -> tuple[Timed, Callable[[], object]]
         "disagreement": measurement.disagreement,
         "tolerance": measurement.tolerance,
     }
-    return Timed(row), trial.run
+    return Prepared(row, trial.run)
 
 
-def prepare_peer(peer_class: type[Peer], constant_features: str, work: Work) -> tuple[Timed, Callable[[], object]]:
-    """Open a peer and verify its costs."""
+def prepare_peer(peer_class: type[Peer], constant_features: str, work: Work) -> Prepared:
+    """Open a peer and verify its costs and its network."""
     k = work.settings.iterations
     problem = make_problem(work.digits, work.settings, work.dtype, constant_features)
-    peer, bound = open_peer(peer_class, problem), tolerance(work.dtype, k)
-    difference = verify(peer, k, work.costs, bound)
+    peer, bound = open_peer(peer_class, problem), tolerance(work.dtype, len(work.costs))
+    difference = verify(peer, k, work.costs, work.network, bound)
     row = {
-        "kind": "peer",
+        **descent(work, "peer", "peer epoch"),
         "name": peer.name,
         "library": peer.library,
         "version": peer.version,
@@ -87,7 +118,18 @@ def prepare_peer(peer_class: type[Peer], constant_features: str, work: Work) -> 
         "disagreement": difference,
         "tolerance": bound,
     }
-    return Timed(row), partial(peer.run, k)
+    return Prepared(row, partial(peer.run, k), peer.reset)
+
+
+def descent(work: Work, kind: str, kind_of_epoch: str) -> dict[str, Any]:
+    """The part of a row that says how the network is trained."""
+    settings = work.settings
+    return {
+        "kind": kind if settings.batch_size is None else kind_of_epoch,
+        "optimizer": settings.optimizer,
+        "batch_size": settings.batch_size,
+        "updates": settings.updates_per_iteration(len(work.digits.train)),
+    }
 
 
 def programs(dtype: str) -> dict[str, Prepare]:
@@ -115,16 +157,17 @@ def time_programs(
         By name: the timed program, or the exception by which preparing it ended.
     """
     outcomes: dict[str, Timed | Exception] = {}
-    calls: dict[str, Callable[[], object]] = {}
+    prepared: dict[str, Prepared] = {}
     for name in prepare:
         show_progress(f"{name}: prepare")
         try:
-            outcomes[name], calls[name] = prepare[name](work)
+            prepared[name] = prepare[name](work)
         except Exception as error:  # of one program; the others are not affected
             outcomes[name] = error
-    show_progress(f"{rounds} rounds of {len(calls)} programs")
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for name in shuffled_rounds(list(calls), rounds):
+    show_progress(f"{rounds} rounds of {len(prepared)} programs")
+    seconds: dict[str, list[float]] = {name: [] for name in prepared}
+    for name in shuffled_rounds(list(prepared), rounds):
+        prepared[name].reset()
         time.sleep(PAUSE)
-        seconds[name].append(call_seconds(calls[name]))
-    return outcomes | {name: replace(outcomes[name], seconds=tuple(seconds[name])) for name in calls}
+        seconds[name].append(call_seconds(prepared[name].run))
+    return outcomes | {name: Timed(program.row, tuple(seconds[name])) for name, program in prepared.items()}

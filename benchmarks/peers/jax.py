@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.peers.peer import Peer, Problem, unusable
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.peers.peer import Peer, Problem, adam_epsilon, unusable
 from ssnn.backends.jax import JaxBackend
 
 
@@ -25,7 +28,7 @@ class JaxPeer(Peer):
     @classmethod
     def load(cls) -> None:
         super().load()
-        if not JaxBackend.devices():
+        if not JaxBackend.probe().devices:  # JAX starts with the threads and devices that it has for ours
             raise unusable(cls, "JAX finds no device", "JAX_PLATFORMS left unset, or naming a platform that is here")
 
     @property
@@ -48,6 +51,7 @@ class KerasPeer(JaxPeer):
 
     name = "Keras"
     library = "keras"
+    cost_per_pass = True
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -59,10 +63,20 @@ class KerasPeer(JaxPeer):
         hidden = [layers.Dense(len(b), activation="relu", **options) for _, b in self.start[:-1]]
         last = layers.Dense(1, **options)
         self.model = keras.Sequential([keras.Input((self.X.shape[1],), dtype=self.dtype), *hidden, last])
+        settings = self.settings
+        optimizer = keras.optimizers.SGD(settings.learning_rate)
+        if settings.optimizer == "adam":
+            optimizer = keras.optimizers.Adam(
+                settings.learning_rate, settings.beta_1, settings.beta_2, adam_epsilon(settings)
+            )
         self.model.compile(
-            optimizer=keras.optimizers.SGD(self.learning_rate),
+            optimizer=optimizer,
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            # All batches of a pass: returning to Keras after each would take longer than the batch does.
+            steps_per_execution=settings.updates_per_iteration(len(self.X)),
         )
+        optimizer.build(self.model.trainable_variables)
+        self.fresh = [np.array(variable.value) for variable in optimizer.variables]
         self.classes = self.y[:, None].astype(self.dtype)
         self.reset()
 
@@ -78,17 +92,22 @@ class KerasPeer(JaxPeer):
 
     def reset(self) -> None:
         self.model.set_weights([parameters for W, b in self.start for parameters in (W.T, b[:, 0])])
+        for variable, value in zip(self.model.optimizer.variables, self.fresh, strict=True):
+            variable.assign(value)
 
     def run(self, k: int) -> list[float]:
         with self.config():
             history = self.model.fit(
-                self.X, self.classes, batch_size=len(self.X), epochs=k, shuffle=False, verbose=0
+                self.X, self.classes, batch_size=self.batch_size, epochs=k, shuffle=False, verbose=0
             ).history
         return [float(cost) for cost in history["loss"]]
 
+    def parameters(self) -> list[npt.NDArray[Any]]:
+        return [np.array(variable.value) for variable in self.model.weights]
+
 
 class OptaxPeer(JaxPeer):
-    """JAX's automatic differentiation with optax's optimizer and cost, one jitted step per iteration."""
+    """JAX's automatic differentiation with optax's optimizer and cost, one jitted scan over the batches of a pass."""
 
     name = "JAX + optax"
     library = "optax"
@@ -99,7 +118,10 @@ class OptaxPeer(JaxPeer):
         import jax
         import optax
 
-        optimizer = optax.sgd(self.learning_rate)
+        settings = self.settings
+        optimizer = optax.sgd(settings.learning_rate)
+        if settings.optimizer == "adam":
+            optimizer = optax.adam(settings.learning_rate, settings.beta_1, settings.beta_2, settings.epsilon)
 
         def loss(parameters: Any, inputs: Any, classes: Any) -> Any:
             *hidden, (W, b) = parameters
@@ -108,25 +130,34 @@ class OptaxPeer(JaxPeer):
             logits = (inputs @ W + b)[:, 0]
             return optax.sigmoid_binary_cross_entropy(logits, classes).mean()
 
-        @jax.jit
-        def step(parameters: Any, state: Any, inputs: Any, classes: Any) -> tuple[Any, Any, Any]:
-            cost, gradient = jax.value_and_grad(loss)(parameters, inputs, classes)
+        def step(carry: Any, batch: Any) -> tuple[Any, Any]:
+            parameters, state = carry
+            cost, gradient = jax.value_and_grad(loss)(parameters, *batch)
             updates, state = optimizer.update(gradient, state, parameters)
-            return optax.apply_updates(parameters, updates), state, cost
+            return (optax.apply_updates(parameters, updates), state), cost
+
+        @jax.jit
+        def one_pass(carry: Any, batches: Any, last: Any) -> tuple[Any, Any]:
+            carry, costs = jax.lax.scan(step, carry, batches)
+            carry, cost = step(carry, last)
+            return carry, jax.numpy.append(costs, cost)
 
         self.optimizer = optimizer
-        self.step = step
+        self.one_pass = one_pass
+        count = settings.updates_per_iteration(len(self.X)) - 1  # of batches before the last one, which may be shorter
+        end = count * self.batch_size
+        classes = self.y.astype(self.dtype)
+        batches = [each[:end].reshape(count, self.batch_size, *each.shape[1:]) for each in (self.X, classes)]
         with self.config():
-            self.inputs = jax.device_put(self.X)
-            self.classes = jax.device_put(self.y.astype(self.dtype))
+            self.batches = jax.device_put((batches, [self.X[end:], classes[end:]]))
         self.reset()
 
     def reset(self) -> None:
         import jax
 
         with self.config():
-            self.parameters = jax.device_put([(W.T, b[:, 0]) for W, b in self.start])
-            self.state = self.optimizer.init(self.parameters)
+            parameters = jax.device_put([(W.T, b[:, 0]) for W, b in self.start])
+            self.carry = parameters, self.optimizer.init(parameters)
 
     def run(self, k: int) -> list[float]:
         import jax
@@ -134,10 +165,14 @@ class OptaxPeer(JaxPeer):
         costs = []
         with self.config():
             for _ in range(k):
-                self.parameters, self.state, cost = self.step(self.parameters, self.state, self.inputs, self.classes)
-                costs.append(cost)
-        jax.block_until_ready(self.parameters)
-        return [float(cost) for cost in jax.device_get(costs)]
+                self.carry, some = self.one_pass(self.carry, *self.batches)
+                costs.append(some)
+        jax.block_until_ready(self.carry)
+        return [float(cost) for some in jax.device_get(costs) for cost in some]
+
+    def parameters(self) -> list[npt.NDArray[Any]]:
+        layers, _ = self.carry
+        return [np.asarray(parameters) for layer in layers for parameters in layer]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What a peer is, and what all of them have in common."""
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -29,13 +30,16 @@ class Problem(NamedTuple):
         The classes.
     network : tuple of Layer
         The parameters to start from, NumPy float64.
-    learning_rate : float
+    varying : int array
+        The columns of X that vary in training.
+    settings : Settings
     """
 
     X: npt.NDArray[Any]
     y: npt.NDArray[np.uint8]
     network: Network
-    learning_rate: float
+    varying: npt.NDArray[Any]
+    settings: Settings
 
 
 def make_problem(digits: Dataset, settings: Settings, dtype: str, constant_features: str) -> Problem:
@@ -54,30 +58,34 @@ def make_problem(digits: Dataset, settings: Settings, dtype: str, constant_featu
     standardization = fit_pixels(pixels)
     features, mean, std = standardization.arrays
     X = np.ascontiguousarray(standardize(select(pixels, features), mean, std).T, dtype)
+    varying = np.arange(len(features))
     if constant_features == "keep":
         every = np.zeros(pixels.shape, dtype)
         every[:, features] = X
-        X, features = every, np.arange(pixels.shape[1])
+        X, varying, features = every, features, np.arange(pixels.shape[1])
     network = initial_network((pixels.shape[1], *settings.hidden, 1), settings.seed, features)
-    return Problem(X, digits.train.labels, network, settings.learning_rate)
+    return Problem(X, digits.train.labels, network, varying, settings)
 
 
 class Peer(ABC):
-    """Full-batch gradient descent on one network, in another library.
+    """Training of one network in another library: full-batch gradient descent, or mini-batches with Adam.
 
-    On a machine with a GPU, a library that finds it uses it. `threads` is None where it is not known.
+    Mini-batches come in the order of the file; the last one may be shorter. On a machine with a GPU, a library that
+    finds it uses it. `threads` is None where it is not known.
     """
 
     name: ClassVar[str]  # for people
     library: ClassVar[str]  # as imported
     dtypes: ClassVar[tuple[str, ...]] = ("float32",)
     constant_features: ClassVar[tuple[str, ...]] = ("drop", "keep")  # the inputs that it is measured with
+    cost_per_pass: ClassVar[bool] = False  # the library gives the mean cost of a pass, not the cost of each update
     device: str = "cpu"
     threads: int | None = None
     first_call_seconds: float | None = None  # of one iteration, compilation included
 
     def __init__(self, problem: Problem) -> None:
-        self.X, self.y, network, self.learning_rate = problem
+        self.X, self.y, network, self.varying, self.settings = problem
+        self.batch_size = self.settings.batch_size or len(self.X)
         self.dtype = str(self.X.dtype)
         self.start = tuple(Layer(W.astype(self.dtype), b.astype(self.dtype)) for W, b in network)
 
@@ -93,11 +101,33 @@ class Peer(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Go back to the initial parameters."""
+        """Go back to the initial parameters, and to an optimizer that has done nothing."""
 
     @abstractmethod
     def run(self, k: int) -> list[float]:
-        """Do k iterations, wait for the device, and return the cost of each iteration before its update."""
+        """Do k iterations, wait for the device, and return the cost of each batch before its update.
+
+        Where the library does not give these, the mean cost of each pass over the samples.
+        """
+
+    @abstractmethod
+    def parameters(self) -> list[npt.NDArray[Any]]:
+        """On the host: the weights of a layer, one row per input, then its biases, and so on."""
+
+    def network(self) -> Network:
+        """The network without the inputs that never vary, as a backend of ours has it."""
+        parameters = self.parameters()
+        (W, b), *others = (Layer(W.T, b[:, None]) for W, b in zip(parameters[::2], parameters[1::2], strict=True))
+        return Layer(W[:, self.varying], b), *others
+
+
+def adam_epsilon(settings: Settings) -> float:
+    """Adam's ε for a library that adds it to √s, which is not divided by √(1 − β₂ᵗ) yet.
+
+    Kingma and Ba (2015), end of section 2, call it ε̂ = ε · √(1 − β₂ᵗ). A library takes one number for all updates: it
+    is that of the first one, in which a gradient near 0 is not yet averaged with others.
+    """
+    return settings.epsilon * math.sqrt(1 - settings.beta_2)
 
 
 def blas_threads() -> int | None:

@@ -1,36 +1,45 @@
 """scikit-learn."""
 
 import warnings
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.peers.peer import Peer, Problem, blas_threads
+from benchmarks.peers.peer import Peer, Problem, adam_epsilon, blas_threads
 
 
 class SklearnPeer(Peer):
-    """scikit-learn's MLPClassifier, held to plain gradient descent that never stops early."""
+    """scikit-learn's MLPClassifier, held to passes in the order of the file that never stop early."""
 
     name = "scikit-learn"
     library = "sklearn"
     dtypes = ("float32", "float64")
+    cost_per_pass = True
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         from sklearn.neural_network import MLPClassifier
 
         self.threads = blas_threads()
+        options: dict[str, Any] = {"solver": "sgd", "momentum": 0, "nesterovs_momentum": False}
+        if self.settings.optimizer == "adam":
+            options = {
+                "solver": "adam",
+                "beta_1": self.settings.beta_1,
+                "beta_2": self.settings.beta_2,
+                "epsilon": adam_epsilon(self.settings),
+            }
         self.model = MLPClassifier(
             hidden_layer_sizes=[len(layer.b) for layer in self.start[:-1]],
-            solver="sgd",
+            **options,
             alpha=0,
-            batch_size=len(self.X),
-            learning_rate_init=self.learning_rate,
+            batch_size=self.batch_size,
+            learning_rate_init=self.settings.learning_rate,
             shuffle=False,
             random_state=0,  # else it draws the weights that `reset` replaces from NumPy's global generator
             tol=0,
             warm_start=True,
-            momentum=0,
-            nesterovs_momentum=False,
             n_iter_no_change=np.inf,
         )
         self.run(1)  # only a fitted model has weights that can be set
@@ -48,3 +57,7 @@ class SklearnPeer(Peer):
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is to stop after k iterations
             self.model.fit(self.X, self.y)
         return [float(cost) for cost in self.model.loss_curve_[-k:]]
+
+    def parameters(self) -> list[npt.NDArray[Any]]:
+        layers = zip(self.model.coefs_, self.model.intercepts_, strict=True)
+        return [parameters for layer in layers for parameters in layer]

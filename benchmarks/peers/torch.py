@@ -1,6 +1,10 @@
 """PyTorch with its autograd, eager and compiled."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import numpy.typing as npt
 
 from benchmarks.peers.peer import Peer, Problem, unusable
 
@@ -24,7 +28,8 @@ class TorchPeer(Peer):
             device = "cuda:0"
             self.device = f"{device} ({torch.cuda.get_device_name(device)})"
         else:
-            self.threads = torch.get_num_threads()
+            # A mini-batch is too little work for two: they wait for each other longer than one takes.
+            self.threads = torch.get_num_threads() if self.settings.batch_size is None else 1
         self.inputs = torch.tensor(self.X, device=device)
         self.classes = torch.tensor(self.y[:, None], dtype=self.inputs.dtype, device=device)
         modules: list[nn.Module] = []
@@ -35,7 +40,7 @@ class TorchPeer(Peer):
             modules += [linear, nn.ReLU()]
         self.model = nn.Sequential(*modules[:-1])
         self.criterion = nn.BCEWithLogitsLoss()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=self.learning_rate)
+        self.batches = list(zip(self.inputs.split(self.batch_size), self.classes.split(self.batch_size), strict=True))
         self.reset()
 
     def reset(self) -> None:
@@ -45,6 +50,28 @@ class TorchPeer(Peer):
             for linear, (W, b) in zip(self.model[::2], self.start, strict=True):
                 linear.weight.copy_(torch.from_numpy(W))
                 linear.bias.copy_(torch.from_numpy(b[:, 0]))
+        self.optimizer = self.make_optimizer()
+
+    @contextmanager
+    def config(self) -> Iterator[None]:
+        """The number of threads on the CPU."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def make_optimizer(self) -> Any:
+        from torch import optim
+
+        parameters, settings = self.model.parameters(), self.settings
+        if settings.optimizer == "adam":
+            betas = settings.beta_1, settings.beta_2
+            return optim.Adam(parameters, lr=settings.learning_rate, betas=betas, eps=settings.epsilon)
+        return optim.SGD(parameters, lr=settings.learning_rate)
 
     def loss(self, inputs: Any, classes: Any) -> Any:
         """The cost, on the device."""
@@ -54,13 +81,19 @@ class TorchPeer(Peer):
         import torch
 
         costs = []
-        for _ in range(k):
-            self.optimizer.zero_grad()
-            cost = self.loss(self.inputs, self.classes)
-            cost.backward()
-            self.optimizer.step()
-            costs.append(cost.detach())
+        with self.config():
+            for _ in range(k):
+                for inputs, classes in self.batches:
+                    self.optimizer.zero_grad()
+                    cost = self.loss(inputs, classes)
+                    cost.backward()
+                    self.optimizer.step()
+                    costs.append(cost.detach())
         return torch.stack(costs).tolist()  # waits for the device
+
+    def parameters(self) -> list[npt.NDArray[Any]]:
+        parameters = (parameters.detach().cpu().numpy() for parameters in self.model.parameters())
+        return [each.T for each in parameters]
 
 
 class CompiledTorchPeer(TorchPeer):
