@@ -2,10 +2,13 @@
 
 from contextlib import suppress
 from functools import cache
+from statistics import median
 
+import numpy as np
 import pytest
 
 from benchmarks.limits import Limits, best_of, measure_limits
+from benchmarks.programs import Timed
 from ssnn import backends, data
 from ssnn.backends import Backend
 from ssnn.backends.jax import PREALLOCATION_VARIABLE
@@ -77,6 +80,33 @@ def limits_of():
         return best_of(found)
 
     return limits_of
+
+
+@pytest.fixture
+def report_timed(benchmark, limits_of):
+    """A function that hands a program of `time_programs` to pytest-benchmark: skips or fails where it could not run."""
+
+    def report_timed(outcome: Timed | Exception, what: str) -> None:
+        if isinstance(outcome, BackendError):
+            pytest.skip(str(outcome))
+        if isinstance(outcome, Exception):
+            raise outcome
+        row = outcome.row
+        device, _, _ = row["device"].partition(" ")
+        sizes = row["features"], *row["hidden"], 1
+        limits = limits_of(device, row["dtype"])
+        min_seconds = limits.min_seconds(sizes, row["samples"], np.dtype(row["dtype"]).itemsize)
+        benchmark.group = f"{what}, {row['dtype']}, {row['samples']} {row['data']} digits, {device}"
+        benchmark._mode = "alternating rounds"  # pytest-benchmark has no public function for calls timed elsewhere
+        stats = benchmark._make_stats(iterations=1)
+        for each in outcome.seconds:
+            stats.update(each)
+        benchmark.extra_info |= row | {
+            "ms_per_iteration": 1e3 * median(outcome.seconds) / row["iterations"],
+            "limit_ms": 1e3 * min_seconds,
+        }
+
+    return report_timed
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,23 +11,13 @@ from ssnn.agreement import tolerance
 from ssnn.backends import BUILT_IN, DTYPES, open_backend
 from ssnn.data import Dataset
 from ssnn.network import Network
+from ssnn.presets.series import DOLPHIN
 from ssnn.settings import Settings
 from ssnn.timing.trial import Trial, call_seconds, shuffled_rounds
 from ssnn.training.loop import Costs
 
 ROUNDS = 9
-# The author's dolphin: one pass in mini-batches with Adam.
-EPOCH = Settings(
-    hidden=(10,),
-    learning_rate=0.01,
-    iterations=1,
-    optimizer="adam",
-    batch_size=84,
-    order="file",
-    beta_1=0.9,
-    beta_2=0.998,
-    epsilon=1e-10,
-)
+EPOCH = replace(DOLPHIN, constant_features="drop")  # one pass in mini-batches with Adam
 PAUSE = 0.1  # seconds before each timed call: threads of BLAS and OpenMP spin for a while after a call
 
 

@@ -6,13 +6,10 @@ machine affects all alike; the test of each program then reports its row.
 """
 
 from functools import cache
-from statistics import median
 
-import numpy as np
 import pytest
 
 from benchmarks.programs import PROGRAMS, Work, time_programs
-from ssnn.errors import BackendError
 
 HIDDEN = (10, 30, 100, 300)
 CASES = [(hidden, dtype, name) for hidden in HIDDEN for dtype, programs in PROGRAMS.items() for name in programs]
@@ -36,27 +33,5 @@ def timed(request, digits, settings_for, reference_for, show_progress):
 
 @pytest.mark.filterwarnings("default")  # other libraries may warn
 @pytest.mark.parametrize(("hidden", "dtype", "name"), CASES)
-def test_iteration(hidden, dtype, name, benchmark, timed, limits_of):
-    outcome = timed(hidden, dtype)[name]
-    if isinstance(outcome, BackendError):
-        pytest.skip(str(outcome))
-    if isinstance(outcome, Exception):
-        raise outcome
-    row = outcome.row
-    device, _, _ = row["device"].partition(" ")
-    sizes = row["features"], hidden, 1
-    min_seconds = limits_of(device, dtype).min_seconds(sizes, row["samples"], np.dtype(dtype).itemsize)
-    benchmark.group = f"hidden {hidden}, {dtype}, {row['samples']} {row['data']} digits, {device}"
-    report(benchmark, outcome.seconds)
-    benchmark.extra_info |= row | {
-        "ms_per_iteration": 1e3 * median(outcome.seconds) / row["iterations"],
-        "limit_ms": 1e3 * min_seconds,
-    }
-
-
-def report(benchmark, seconds):
-    """Hand over calls that were timed outside of the fixture; pytest-benchmark has no public function for it."""
-    benchmark._mode = "alternating rounds"
-    stats = benchmark._make_stats(iterations=1)
-    for each in seconds:
-        stats.update(each)
+def test_iteration(hidden, dtype, name, timed, report_timed):
+    report_timed(timed(hidden, dtype)[name], f"hidden {hidden}")
