@@ -23,6 +23,14 @@ PROGRAMS = {  # ms per iteration by hidden layer
     ("peer", "article", "numpy", "float64"): (48.0,),
 }
 
+EPOCH = "one epoch, mini-batches of 84, adam, 10 hidden neurons (CPU, float32)"
+EPOCHS = {  # ms of a pass of 150 updates, with 10 hidden neurons
+    ("epoch", "numpy", "numpy"): 15.0,
+    ("epoch", "jax", "jax"): 6.0,
+    ("peer epoch", "JAX + optax", "optax"): 15.1,
+    ("peer epoch", "PyTorch", "torch"): 60.0,
+}
+
 
 def result(scale=1.0, cpu="Slow 1", **changes):
     """A result file in which every time is known."""
@@ -37,6 +45,10 @@ def result(scale=1.0, cpu="Slow 1", **changes):
     for samples in (12665, 126650, 1266500):
         rows.append(growth(samples, 10, scale * 5 * samples / 12665, peak_bytes=5 * 784 * samples))
     rows.append(growth(12665, 1000, scale * 50, peak_bytes=10**8))
+    for program, ms in EPOCHS.items():
+        rows.append(epoch(*program, scale * ms, scale))
+    for name, seconds in (("ssnn numpy", 0.8), ("ssnn jax", 2.5), ("PyTorch", 4.0), ("scikit-learn", 2.0)):
+        rows.append(row(scale * seconds, kind="epoch process", name=name, data="mnist", wrong=4, test_images=2115))
     for name, seconds in (("import ssnn", 0.125), ("ssnn.train", 4.0), ("article", 16.0)):
         rows.append(row(scale * seconds, kind="startup", name=name, data="mnist"))
     machine = {
@@ -86,6 +98,15 @@ def iteration(kind, name, library, dtype, hidden, ms, scale):
         disagreement=2e-7,
         tolerance=1e-4,
     )
+
+
+def epoch(kind, name, library, ms, scale):
+    """Its row is that of an iteration, but for the batches and the number of passes in a call."""
+    made = iteration(kind, name, library, "float32", 10, ms, scale)
+    made["extra_info"] |= {"optimizer": "adam", "batch_size": 84, "updates": 150, "iterations": 1}
+    made["extra_info"] |= {"features": 617, "limit_ms": scale * 1.5}
+    made["stats"] |= {"median": ms / 1e3, "min": 0.99 * ms / 1e3, "max": 1.01 * ms / 1e3}
+    return made
 
 
 def growth(samples, hidden, ms, peak_bytes):
@@ -164,7 +185,7 @@ def test_labels_move_no_more_than_needed():
 
 def test_the_summary_compares_our_fastest_backend_with_the_fastest_library_and_the_limit(files):
     text = page.summary([results.read_results(files[0])], {})
-    assert tables(text) == [
+    assert tables(text)[:1] == [
         [
             [*page.OVERVIEW_HEADS],
             ["---", "---:", "---:", "---:", "---:", "---:", "---:"],
@@ -177,13 +198,39 @@ def test_the_summary_compares_our_fastest_backend_with_the_fastest_library_and_t
     assert "From fast.json (2026-01-02, commit 0123456789)" in text
 
 
+def test_the_summary_has_the_updates_and_the_processes_of_an_epoch(files):
+    text = page.summary([results.read_results(files[0])], {})
+    _, epoch, processes = tables(text)
+    assert epoch == [
+        ["program", "µs per update", "÷ fastest other", "÷ hardware limit"],
+        ["---", "---:", "---:", "---:"],
+        ["ssnn jax", "40.0", "0.40", "4.0"],
+        ["ssnn numpy", "100", "≈ 0.99", "10"],
+        ["JAX + optax", "101", "1.0", "10"],
+        ["PyTorch", "400", "4.0", "40"],
+    ]
+    assert processes[2:] == [
+        ["ssnn numpy", "mnist", "0.800", "0.792–0.808", "0.40", "4 of 2,115"],
+        ["scikit-learn", "mnist", "2.00", "1.98–2.02", "1.0", "4 of 2,115"],
+        ["ssnn jax", "mnist", "2.50", "2.48–2.52", "1.2", "4 of 2,115"],
+        ["PyTorch", "mnist", "4.00", "3.96–4.04", "2.0", "4 of 2,115"],
+    ]
+    assert (
+        "Slow 1, 2 cores. One epoch: mini-batches of 84, adam, 10 hidden neurons; CPU, float32, 12,665 images" in text
+    )
+
+
 def test_headlines_are_ratios_of_known_rows(files):
     assert page.headlines(results.read_results(files[0])) == [
         (
             "one iteration, 10 hidden neurons: ssnn numpy in float32 ÷ the article's program",
             "0.12 (6.00 ms ÷ 48.0 ms)",
         ),
+        (f"{EPOCH}: fastest other library ÷ ssnn numpy", "1.0 (101 µs ÷ 100 µs)"),
+        (f"{EPOCH}: fastest other library ÷ ssnn jax", "2.5 (101 µs ÷ 40.0 µs)"),
         ("the whole default run, start to end: ssnn.train ÷ the article's program", "0.25 (4.00 s ÷ 16.0 s)"),
+        ("a whole process with one epoch (mnist): fastest other library ÷ ssnn numpy", "2.5 (2.00 s ÷ 0.800 s)"),
+        ("a whole process with one epoch (mnist): fastest other library ÷ ssnn jax", "0.80 (2.00 s ÷ 2.50 s)"),
         ("ssnn numpy, 10 hidden neurons (CPU, float32, synthetic): exponent of time over images", "1.00"),
         ("ssnn numpy, 10 hidden neurons (CPU, float32, synthetic): bytes per input value at 1,266,500 images", "5.00"),
     ]
@@ -199,7 +246,10 @@ def test_every_row_of_the_file_stands_in_the_page(files):
     ]
     assert ["ssnn jax", "617", "3.00", "2.97–3.03", "0.25", "1.5", "0.000", "0.010", "2e-07"] in found[2]
     assert ["article", "784", "48.0", "47.5–48.5", "–", "24", "0.000", "0.010", "2e-07"] in found[4]
-    limits, sizes, fits, processes = found[-4:]
+    epoch, limits, sizes, fits, processes, epoch_processes = found[-6:]
+    assert epoch[0][:3] == ["program", "inputs", "µs per update"]
+    assert epoch[2] == ["ssnn jax", "617", "40.0", "39.6–40.4", "0.40", "4.0", "0.000", "0.010", "2e-07"]
+    assert len(epoch_processes) == 6
     assert limits[2:] == [["cpu", "float32", "numpy", "123", "21.0"]]
     assert ["ssnn numpy", "1,266,500", "10", "500", "0.010", "4,735", "5.00"] in sizes
     assert fits[2:] == [
@@ -328,6 +378,12 @@ def changed(**extra):
     return json.dumps(content)
 
 
+def epoch_without(name):
+    made = epoch("epoch", "numpy", "numpy", 15.0, 1.0)
+    del made["extra_info"][name]
+    return made
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -344,6 +400,7 @@ def changed(**extra):
         (changed(ms_per_iteration=0), "iteration: ms_per_iteration is 0"),
         (changed(ms_per_iteration=float("nan")), "iteration: ms_per_iteration is NaN"),
         (changed(hidden=["10"]), "iteration: hidden is"),
+        (json.dumps(result(benchmarks=[epoch_without("updates")])), "epoch: updates is null"),
         (changed(disagreement=1e-3), "numpy float32 differs from NumPy float64 by 0.001"),
     ],
 )

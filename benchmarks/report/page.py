@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
-from benchmarks.report.results import COMMAND, Growth, Iteration, Results
+from benchmarks.report.results import COMMAND, Epoch, Growth, Iteration, Results
 from benchmarks.report.rows import (
     ARTICLE,
+    at_faster_inputs,
     chart_name,
     comparisons,
     device_name,
+    epochs,
     fastest,
     fitted,
     format_figure,
@@ -39,6 +41,20 @@ EQUAL_TERMS = (
     "measured with all pixels and without those that never vary, and the faster of the two counts."
 )
 
+EPOCH_TERMS = (
+    "One epoch is a pass over all training images in mini-batches, with an update by Adam after each. Every program "
+    "takes the same batches in the same order from the same initial parameters, and the rest is as above. Other "
+    "libraries run as suits them best: JAX + optax does all batches in one jitted scan, Keras in one execution, and "
+    "PyTorch uses one thread."
+)
+
+PROCESSES = fill(
+    "Seconds of whole processes from nothing: imports, the four files, standardisation, one such epoch, and the test "
+    "images that are still wrong. ssnn is `python -m ssnn.train --preset dolphin`, in float64; other libraries are "
+    "`benchmarks/dolphin.py`, in float32.",
+    120,
+)
+
 INTRODUCTION = f"""# Benchmarks
 
 {fill(EQUAL_TERMS, 120)}
@@ -57,8 +73,11 @@ A call does many iterations and waits for the device once, at its end; its time 
 the time of one. Loading, transfer, compilation and a warm-up call come before and are not part of it. The calls of all
 programs of a table alternate in shuffled order, so that a slow spell of the machine affects all alike.
 
-**What counts.** *Disagreement* is the largest difference from NumPy float64, relative to the largest parameter of the
-layer for ssnn and to the cost for other libraries. A program that exceeds the tolerance has no row.
+{fill(f"**One epoch.** {EPOCH_TERMS} A call does one pass, and its time is divided by the number of updates.", 120)}
+
+**What counts.** *Disagreement* is the largest difference from NumPy float64 of the network, relative to the largest
+parameter of the layer, and for other libraries of the costs, relative to the largest: the cost of every update, or of
+every pass where a library gives only that (scikit-learn and Keras). A program that exceeds the tolerance has no row.
 
 **How to read it.** Times are medians; the range from the fastest call to the slowest is their noise. *÷ fastest other*
 is the time over that of the fastest other library: below 1 is faster, and ≈ marks two programs of which one has its
@@ -76,15 +95,16 @@ def summary(results: Sequence[Results], charts: dict[str, str]) -> str:
     for key, _ in comparisons(first):
         if (name := chart_name(first, "iteration", key)) in charts:
             blocks.append(_image(f"One iteration, {key}", f"benchmarks/charts/{name}"))
+    blocks += _epochs_in_short(first)
     if others:
-        folded = [block for one in others for block in _in_short(one)]
+        folded = [block for one in others for block in (*_in_short(one), *_epochs_in_short(one))]
         blocks += ["<details><summary>Further runs</summary>", *folded, "</details>"]
     files = ", ".join(f"{_text(one.file)} ({one.date}, commit {_text(one.commit)})" for one in results)
     explained = (
-        "Times are milliseconds per iteration. A quotient below 1 means that ssnn is faster; ≈ marks times that are "
-        "hard to distinguish. The hardware limit is the least time that the arithmetic and the memory traffic of an "
-        f"iteration need on the machine. From {files}; [benchmarks/README.md](benchmarks/README.md) has every row, and "
-        "how to measure your machine."
+        "Times are medians; ms are those of one iteration. A quotient below 1 is faster than the fastest other "
+        "library; ≈ marks times that are hard to distinguish. The hardware limit is the least time that the arithmetic "
+        f"and the memory traffic need on the machine. From {files}; [benchmarks/README.md](benchmarks/README.md) has "
+        "every row, and how to measure your machine."
     )
     blocks.append(fill(explained, 120, break_long_words=False, break_on_hyphens=False))
     return "\n\n".join(blocks)
@@ -98,6 +118,19 @@ def _in_short(results: Results) -> list[str]:
         if key.dtype == "float32"
         for block in (f"{_text(device_name(results.machine, key.kind))}; {key}:", overview(rows))
     ]
+
+
+def _epochs_in_short(results: Results) -> list[str]:
+    """What an update costs in each program in float32, and how long a process takes that does one epoch."""
+    blocks = []
+    for (key, batch_size, optimizer, hidden), rows in epochs(results):
+        if key.dtype == "float32":
+            title = f"One epoch: {_epoch_title(batch_size, optimizer, hidden)}; {key}:"
+            blocks += [f"{_text(device_name(results.machine, key.kind))}. {title}", _epoch_overview(rows)]
+    blocks = [fill(EPOCH_TERMS, 120), *blocks] if blocks else []
+    if results.processes:
+        blocks += [PROCESSES, _processes(results)]
+    return blocks
 
 
 def page(results: Sequence[Results], charts: dict[str, str]) -> str:
@@ -120,6 +153,13 @@ def _section(results: Results, charts: dict[str, str]) -> list[str]:
         blocks += [f"### One iteration: {key}", _calls(rows)]
         for hidden, same in grouped(rows, lambda row: row.hidden):
             blocks += [f"#### {neurons(hidden)}", _iterations(same)]
+    for (key, batch_size, optimizer, hidden), rows in epochs(results):
+        title = f"### One epoch: {_epoch_title(batch_size, optimizer, hidden)}; {key}"
+        blocks += [
+            title,
+            f"{_span(row.rounds for row in rows)} calls of {rows[0].updates} updates each.",
+            _iterations(rows),
+        ]
     if results.limits:
         blocks += [
             "### Limits",
@@ -136,6 +176,8 @@ def _section(results: Results, charts: dict[str, str]) -> list[str]:
             "Seconds of whole processes, imports included.",
             _startup(results),
         ]
+    if results.processes:
+        blocks += ["### Start to end: one epoch", PROCESSES, _processes(results)]
     return blocks
 
 
@@ -171,6 +213,25 @@ def overview(rows: Sequence[Iteration]) -> str:
     return _table(OVERVIEW_HEADS, lines)
 
 
+def _epoch_title(batch_size: int, optimizer: str, hidden: Sequence[int]) -> str:
+    return f"mini-batches of {batch_size}, {optimizer}, {neurons(hidden)}"
+
+
+def _epoch_overview(rows: Sequence[Epoch]) -> str:
+    """Every program with its faster inputs, the fastest first."""
+    peer = fastest(rows, ours=False)
+    lines = [
+        (
+            label(row, rows, with_inputs=True),
+            format_figure(row.in_unit(row.ms_per_iteration)),
+            _over_peer(row, peer),
+            _over_limit(row),
+        )
+        for row in sorted(at_faster_inputs(rows), key=lambda row: (row.ms_per_iteration, row.name))
+    ]
+    return _table(("program", Epoch.unit, "÷ fastest other", "÷ hardware limit"), lines)
+
+
 def _over_peer(row: Iteration | None, peer: Iteration | None) -> str:
     if not (row and peer):
         return EMPTY
@@ -188,7 +249,7 @@ def _over_limit(row: Iteration | None) -> str:
 
 
 def headlines(results: Results) -> list[tuple[str, str]]:
-    """Single figures: compared with the article, of whole runs, of growth."""
+    """Single figures: compared with the article and other libraries, of whole runs, of growth."""
     found = []
     numpy = [row for row in results.iterations if row.ours and row.name == "numpy" and row.dtype == "float32"]
     articles = [row for row in results.iterations if row.name == ARTICLE]
@@ -196,11 +257,22 @@ def headlines(results: Results) -> list[tuple[str, str]]:
         if row.hidden == article.hidden and row.comparison == article.comparison._replace(dtype=row.dtype):
             what = f"one iteration, {neurons(row.hidden)}: {label(row, numpy)} in {row.dtype} ÷ the article's program"
             found.append((what, _ratio(row.ms_per_iteration, article.ms_per_iteration, "ms")))
+    for (key, batch_size, optimizer, hidden), epoch_rows in epochs(results):
+        peer = fastest(epoch_rows, ours=False)
+        for epoch in (row for row in epoch_rows if peer and row.ours):
+            title = f"one epoch, {_epoch_title(batch_size, optimizer, hidden)} ({key.kind}, {key.dtype})"
+            times = (row.in_unit(row.ms_per_iteration) for row in (peer, epoch))
+            found.append((f"{title}: fastest other library ÷ {label(epoch, epoch_rows)}", _ratio(*times, "µs")))
     processes = {(row.name, row.data): row for row in results.startup}
     for (name, data), row in processes.items():
         if name == "ssnn.train" and (article := processes.get((ARTICLE, data))):
             what = "the whole default run, start to end: ssnn.train ÷ the article's program"
             found.append((what, _ratio(row.median, article.median, "s")))
+    for data, whole in grouped(results.processes, lambda row: row.data):
+        other = min((row for row in whole if not row.ours), key=lambda row: row.median, default=None)
+        for process in (row for row in whole if other and row.ours):
+            what = f"a whole process with one epoch ({data}): fastest other library ÷ {process.name}"
+            found.append((what, _ratio(other.median, process.median, "s")))
     for key, rows in grouped(results.growth, growth_key):
         for what, over, some in series(rows):
             if over == "images":
@@ -217,14 +289,14 @@ def _ratio(ours: float, theirs: float, unit: str) -> str:
 
 
 def _iterations(rows: Sequence[Iteration]) -> str:
-    """All programs on one network, the fastest first."""
+    """All programs on one network, the fastest first; times are in the unit of the rows."""
     peer = fastest(rows, ours=False)
     lines = [
         (
             label(row, rows),
             str(row.features),
-            format_figure(row.ms_per_iteration),
-            "–".join(map(format_figure, row.range_ms)),
+            format_figure(row.in_unit(row.ms_per_iteration)),
+            "–".join(format_figure(row.in_unit(ms)) for ms in row.range_ms),
             _over_peer(row, peer),
             _over_limit(row),
             _seconds(row.compile_seconds),
@@ -236,7 +308,7 @@ def _iterations(rows: Sequence[Iteration]) -> str:
     heads = (
         "program",
         "inputs",
-        "ms",
+        rows[0].unit,
         "min–max",
         "÷ fastest other",
         "÷ limit",
@@ -302,6 +374,25 @@ def _startup(results: Results) -> str:
         for row in sorted(results.startup, key=lambda row: (row.data or "", row.median))
     ]
     return _table(("process", "data", "s", "min–max", "÷ article"), lines, texts=2)
+
+
+def _processes(results: Results) -> str:
+    """Whole processes that do one epoch, each divided by the fastest of another library on the same data."""
+    lines = []
+    for data, rows in grouped(results.processes, lambda row: row.data):
+        peer = min((row.median for row in rows if not row.ours), default=None)
+        lines += [
+            (
+                row.name,
+                data,
+                format_figure(row.median),
+                f"{format_figure(row.min)}–{format_figure(row.max)}",
+                format_figure(row.median / peer, 2) if peer else EMPTY,
+                f"{row.wrong} of {row.test_images:,}",
+            )
+            for row in sorted(rows, key=lambda row: row.median)
+        ]
+    return _table(("process", "data", "s", "min–max", "÷ fastest other", "wrong test images"), lines, texts=2)
 
 
 def _image(text: str, path: str) -> str:

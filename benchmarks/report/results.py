@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 from ssnn.errors import DataError
 
 COMMAND = "pytest --benchmark-only --benchmark-json=FILE"
-MAY_BE_ZERO = {"transfer_seconds", "compile_seconds", "disagreement"}
+MAY_BE_ZERO = {"transfer_seconds", "compile_seconds", "disagreement", "wrong"}
 
 Number = float | int  # JSON writes 5.0 as 5.0, but others may not
 Record = TypeVar("Record")
@@ -63,10 +63,12 @@ class Iteration:
     max: Number
     rounds: int
 
+    unit = "ms"
+
     @property
     def ours(self) -> bool:
         """Whether it is a backend of ssnn."""
-        return self.kind == "iteration"
+        return self.kind in ("iteration", "epoch")
 
     @property
     def full_precision(self) -> bool:
@@ -82,6 +84,25 @@ class Iteration:
     def range_ms(self) -> tuple[float, float]:
         """The fastest and the slowest call, per iteration."""
         return 1e3 * self.min / self.iterations, 1e3 * self.max / self.iterations
+
+    def in_unit(self, ms: float) -> float:
+        """The milliseconds of an iteration, in the unit in which they are shown."""
+        return ms
+
+
+@dataclass(frozen=True)
+class Epoch(Iteration):
+    """The time of one pass in mini-batches; an iteration is a pass."""
+
+    optimizer: str
+    batch_size: int
+    updates: int  # in a pass
+
+    unit = "µs per update"
+
+    def in_unit(self, ms: float) -> float:
+        """The microseconds of an update."""
+        return 1e3 * ms / self.updates
 
 
 @dataclass(frozen=True)
@@ -130,6 +151,24 @@ class Startup:
 
 
 @dataclass(frozen=True)
+class EpochProcess:
+    """The run time of a whole process that does one pass in mini-batches, and what it gets wrong in the end."""
+
+    name: str
+    data: str
+    wrong: int
+    test_images: int
+    median: Number
+    min: Number
+    max: Number
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is ssnn's command."""
+        return self.name.startswith("ssnn ")
+
+
+@dataclass(frozen=True)
 class Blas:
     """One BLAS library that the process had loaded."""
 
@@ -167,6 +206,8 @@ class Results:
     limits: list[Limit]
     growth: list[Growth]
     startup: list[Startup]
+    epochs: list[Epoch]
+    processes: list[EpochProcess]
 
 
 KINDS: dict[str, type] = {
@@ -175,6 +216,9 @@ KINDS: dict[str, type] = {
     "limit": Limit,
     "growth": Growth,
     "startup": Startup,
+    "epoch": Epoch,
+    "peer epoch": Epoch,
+    "epoch process": EpochProcess,
 }
 
 
@@ -197,9 +241,10 @@ def read_results(path: str) -> Results:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is not a result of these benchmarks ({why}); {COMMAND} writes one") from None
-    if not (results.iterations or results.limits or results.growth or results.startup):
+    measured = results.iterations, results.limits, results.growth, results.startup, results.epochs, results.processes
+    if not any(measured):
         raise DataError(f"{path} holds no row of these benchmarks; {COMMAND} measures some")
-    for row in (*results.iterations, *results.growth):
+    for row in (*results.iterations, *results.growth, *results.epochs):
         if not row.disagreement <= row.tolerance:
             raise DataError(
                 f"{path}: {row.name} {row.dtype} differs from NumPy float64 by {row.disagreement}; measure again"
@@ -220,7 +265,7 @@ def _results(name: str, content: dict[str, Any]) -> Results:
         [_record(Blas, pool) for pool in machine.blas],
         str(commit.get("id") or "unknown")[:10] + (", with uncommitted changes" if commit.get("dirty") else ""),
         str(content["datetime"])[:10],
-        *(rows[cls] for cls in (Iteration, Limit, Growth, Startup)),
+        *(rows[cls] for cls in (Iteration, Limit, Growth, Startup, Epoch, EpochProcess)),
     )
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import Any, TypeVar
 
-from benchmarks.report.results import Comparison, Growth, Iteration, Machine, Results, device_kind
+from benchmarks.report.results import Comparison, Epoch, Growth, Iteration, Machine, Results, device_kind
 
 ARTICLE = "article"  # a peer, but no library
 
 Row = TypeVar("Row")
+Timing = TypeVar("Timing", bound=Iteration)
 Key = TypeVar("Key")
 
 
@@ -21,13 +22,13 @@ def exponent(points: Iterable[tuple[float, float]]) -> float:
     return linear_regression(x, y).slope
 
 
-def fastest(rows: Sequence[Iteration], ours: bool) -> Iteration | None:
+def fastest(rows: Sequence[Timing], ours: bool) -> Timing | None:
     """The fastest row in full precision, without the article's program."""
     eligible = [row for row in rows if row.ours is ours and row.full_precision and row.name != ARTICLE]
     return min(eligible, key=lambda row: row.ms_per_iteration, default=None)
 
 
-def at_faster_inputs(rows: Iterable[Iteration]) -> list[Iteration]:
+def at_faster_inputs(rows: Iterable[Timing]) -> list[Timing]:
     """Each program on each network once: with all features, or with those that vary, whichever is faster."""
     programs = grouped(rows, lambda row: (row.hidden, row.ours, row.name, row.device, str(row.precision), row.threads))
     return [min(same, key=lambda row: row.ms_per_iteration) for _, same in programs]
@@ -36,6 +37,11 @@ def at_faster_inputs(rows: Iterable[Iteration]) -> list[Iteration]:
 def comparisons(results: Results) -> list[tuple[Comparison, list[Iteration]]]:
     """The rows by what is compared."""
     return grouped(results.iterations, lambda row: row.comparison)
+
+
+def epochs(results: Results) -> list[tuple[tuple[Comparison, int, str, tuple[int, ...]], list[Epoch]]]:
+    """The passes in mini-batches by what is compared: comparison, batch size, optimizer and hidden layers."""
+    return grouped(results.epochs, lambda row: (row.comparison, row.batch_size, row.optimizer, row.hidden))
 
 
 def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> list[tuple[Key, list[Row]]]:
