@@ -14,7 +14,7 @@ from support import import_or_skip, skip
 from benchmarks import article, dolphin, programs
 from benchmarks.peers import ArticlePeer, SklearnPeer
 from benchmarks.programs import EPOCH, PROGRAMS, Prepared, Work, prepare_backend, prepare_peer, time_programs
-from benchmarks.report.results import KINDS
+from benchmarks.report.results import KINDS, read_results
 from ssnn.agreement import disagreement
 from ssnn.errors import BackendError, DisagreementError
 from ssnn.settings import Settings
@@ -152,13 +152,13 @@ def test_every_peer_is_measured_on_all_features_or_the_varying_ones():
 
 @pytest.fixture
 def run_suite(tmp_path):
-    """The suite itself in a process: NumPy with 10 hidden neurons in float32, on synthetic digits."""
+    """The suite itself in a process: by default NumPy with 10 hidden neurons in float32, on synthetic digits."""
 
-    def run_suite(*options, plugin=""):
+    def run_suite(*options, plugin="", suite="benchmarks/test_iteration.py", select="10-float32-numpy"):
         (tmp_path / "plugin.py").write_text(f"{QUICK}{plugin}")
         command = [sys.executable, "-m", "pytest", "-p", "plugin", "--benchmark-only", "--no-header", *options]
         return subprocess.run(
-            [*command, "benchmarks/test_iteration.py", "-k", "10-float32-numpy"],
+            [*command, suite, "-k", select],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
             capture_output=True,
@@ -180,6 +180,16 @@ NumpyBackend.loop = wrong_loop
     process = run_suite(plugin=wrong_backend)
     assert process.returncode == 1
     assert "DisagreementError: numpy float32 differs from" in process.stdout
+
+
+def test_the_suite_of_an_epoch_gives_a_row_of_the_report(run_suite, tmp_path):
+    path = tmp_path / "result.json"
+    process = run_suite(f"--benchmark-json={path}", suite="benchmarks/test_epoch.py", select="numpy")
+    assert process.returncode == 0, process.stdout + process.stderr
+    (row,) = read_results(str(path)).epochs
+    assert (row.name, row.updates, row.rounds) == ("numpy", 151, 25)
+    assert row.in_unit(row.ms_per_iteration) == pytest.approx(1e3 * row.ms_per_iteration / 151)
+    assert 0 < row.limit_ms < row.ms_per_iteration
 
 
 def test_results_are_saved_compared_and_written_with_every_call(run_suite, tmp_path):
