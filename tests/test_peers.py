@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 from random import getstate
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -269,6 +270,31 @@ def test_jax_without_a_device_is_reported(problems, peer_class, monkeypatch):
     monkeypatch.setattr(JaxBackend, "devices", classmethod(lambda cls: ()))
     with pytest.raises(BackendError, match="JAX finds no device; what would help: JAX_PLATFORMS left unset"):
         open_peer(peer_class, problems.problem(peer_class))
+
+
+@pytest.mark.jax
+def test_keras_arrives_at_the_cost_of_every_update(problems):
+    """The peer does all batches in one execution and has their mean: here each is an execution that a callback sees."""
+    peer = problems.open(KerasPeer, settings=MINIBATCHES)
+    import keras
+
+    class Recorder(keras.callbacks.Callback):
+        costs: ClassVar[list[float]] = []
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.jax_state_sync()
+            self.model.reset_metrics()
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.costs.append(float(logs["loss"]))
+
+    peer.model.steps_per_execution = 1
+    peer.model.make_train_function(force=True)
+    with peer.config():
+        peer.model.fit(peer.X, peer.classes, batch_size=84, epochs=5, shuffle=False, verbose=0, callbacks=[Recorder()])
+    _, costs = problems.references[MINIBATCHES]
+    assert Recorder.costs == pytest.approx(costs, rel=0, abs=tolerance("float32", len(costs)))
+    assert len(costs) == 15
 
 
 @pytest.mark.jax

@@ -23,7 +23,7 @@ PROGRAMS = {  # ms per iteration by hidden layer
     ("peer", "article", "numpy", "float64"): (48.0,),
 }
 
-EPOCH = "one epoch, mini-batches of 84, adam, 10 hidden neurons (CPU, float32)"
+EPOCH = "one epoch, mini-batches of 84, Adam, 10 hidden neurons (CPU, float32)"
 EPOCHS = {  # ms of a pass of 150 updates, with 10 hidden neurons
     ("epoch", "numpy", "numpy"): 15.0,
     ("epoch", "jax", "jax"): 6.0,
@@ -216,7 +216,7 @@ def test_the_summary_has_the_updates_and_the_processes_of_an_epoch(files):
         ["PyTorch", "mnist", "4.00", "3.96–4.04", "2.0", "4 of 2,115"],
     ]
     assert (
-        "Slow 1, 2 cores. One epoch: mini-batches of 84, adam, 10 hidden neurons; CPU, float32, 12,665 images" in text
+        "Slow 1, 2 cores. One epoch: mini-batches of 84, Adam, 10 hidden neurons; CPU, float32, 12,665 images" in text
     )
 
 

@@ -214,7 +214,7 @@ def overview(rows: Sequence[Iteration]) -> str:
 
 
 def _epoch_title(batch_size: int, optimizer: str, hidden: Sequence[int]) -> str:
-    return f"mini-batches of {batch_size}, {optimizer}, {neurons(hidden)}"
+    return f"mini-batches of {batch_size}, {optimizer.capitalize()}, {neurons(hidden)}"
 
 
 def _epoch_overview(rows: Sequence[Epoch]) -> str:
