@@ -10,7 +10,7 @@ from benchmarks.programs import EPOCH, PROGRAMS, Work, time_programs
 from ssnn.timing.trial import reference
 
 DTYPE = "float32"
-ROUNDS = 25  # a call is short
+ROUNDS = 15  # a call is short
 
 
 @pytest.fixture(scope="module")

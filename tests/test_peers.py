@@ -64,6 +64,10 @@ CASES = [  # the article's program has no mini-batches
     if settings is SETTINGS or peer_class is not ArticlePeer
 ]
 every_peer_and_descent = pytest.mark.parametrize(("peer_class", "settings"), CASES)
+# The peer that compiles takes long, and is the same as PyTorch's otherwise.
+every_peer_but_the_compiled = pytest.mark.parametrize(
+    ("peer_class", "settings"), [case for case in CASES if case.values[0] is not CompiledTorchPeer]
+)
 
 
 class MomentumPeer(ArticlePeer):
@@ -195,11 +199,8 @@ def test_every_peer_arrives_at_the_same_costs_and_network(problems, peer_class, 
     assert problems.verify(peer, settings) == first <= tolerance(peer.dtype, len(problems.references[settings][1]))
 
 
-@pytest.mark.parametrize(
-    ("peer_class", "settings"), [case for case in CASES if case.values[0] is not CompiledTorchPeer]
-)
+@every_peer_but_the_compiled
 def test_every_peer_arrives_there_in_each_dtype_and_without_constant_features(problems, peer_class, settings):
-    """The peer that compiles is left out: it takes long, and is the same otherwise."""
     for dtype in peer_class.dtypes:
         peer = problems.open(peer_class, dtype, peer_class.constant_features[0], settings)
         assert peer.dtype == dtype
@@ -210,7 +211,7 @@ def test_every_peer_arrives_there_in_each_dtype_and_without_constant_features(pr
             problems.verify(peer, settings)
 
 
-@every_peer_and_descent
+@every_peer_but_the_compiled
 def test_other_work_is_rejected(problems, peer_class, settings):
     names = ("seed", "learning_rate") if settings is SETTINGS else ("beta_2", "batch_size")
     for name in names:
