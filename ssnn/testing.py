@@ -26,7 +26,7 @@ from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import Rows, batch_to_device
 from ssnn.training.loop import Loop
 from ssnn.training.minibatch import Order, minibatches_to_device
-from ssnn.tree import tree_map
+from ssnn.tree import leaves, tree_map
 from ssnn.typing import Array, Tree
 
 PIXELS = 20
@@ -97,7 +97,7 @@ def check_arrays(backend: Backend) -> None:
     backend.synchronize(on_device)
     back = backend.to_host(on_device)
     _require(all(isinstance(layer, Layer) for layer in back), "named tuples came back as other tuples")
-    for went, came in zip(_arrays(network), _arrays(back), strict=True):
+    for went, came in zip(leaves(network), leaves(back), strict=True):
         _require(came.dtype == backend.dtype, f"to_device made {came.dtype} of float64, not {backend.dtype}")
         _require(np.array_equal(came, went.astype(backend.dtype)), "a network did not come back as it went in")
 
@@ -250,10 +250,6 @@ def _network(sizes: tuple[int, ...], seed: int = 0) -> Network:
     """A start with larger weights than `initial_network` draws, so that every layer learns from the first iteration."""
     network: Network = tree_map(lambda parameters: 20 * parameters, initial_network(sizes, seed))
     return network
-
-
-def _arrays(network: Network) -> list[npt.NDArray[Any]]:
-    return [parameters for layer in network for parameters in layer]
 
 
 def _train(

@@ -10,7 +10,7 @@ from ssnn.agreement import disagreement, tolerance
 from ssnn.initialization import initial_network
 from ssnn.network import Layer, gradients
 from ssnn.optimizers import Adam, GradientDescent, Momentum
-from ssnn.tree import tree_map
+from ssnn.tree import leaves, tree_map
 
 OPTIMIZERS = {  # with learning rates at which the costs below fall to a tenth
     "gd": (GradientDescent(), 0.5),
@@ -36,10 +36,6 @@ def gradient_of(random):
 
 def random_like(random, network):
     return tree_map(lambda p: random.standard_normal(p.shape), network)
-
-
-def leaves(tree):
-    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, tuple) else [tree]
 
 
 def train(optimizer, network, gradient_of, learning_rate, updates=UPDATES):

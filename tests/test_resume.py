@@ -21,6 +21,7 @@ from ssnn.model.serialization import save_model
 from ssnn.settings import OPTIONS, ORDERS, Settings
 from ssnn.training import loop
 from ssnn.training.trainer import fit
+from ssnn.tree import leaves
 
 main = ssnn_command("train")
 
@@ -56,10 +57,6 @@ def one_by_one(monkeypatch):
     """The loop comes back after each update."""
     monkeypatch.setattr(loop, "FIRST_WORK", 1)  # runs of one update, till it is known how long they take
     monkeypatch.setattr(loop, "RUN_SECONDS", 0.0)  # which is too long in any case
-
-
-def leaves(tree):
-    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, tuple) else [tree]
 
 
 def same_state(one, other):

@@ -19,7 +19,7 @@ from ssnn.model import serialization
 from ssnn.model.serialization import save_model
 from ssnn.settings import Settings
 from ssnn.training.trainer import fit
-from ssnn.tree import tree_map
+from ssnn.tree import leaves, tree_map
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,6 @@ def arrays(model):
     values = (*model.standardization.arrays, model.standardization.n_constant, *model.novelty)
     trees = leaves(model.network) + leaves(model.optimizer_state)
     return trees + [np.asarray(value) for value in values]
-
-
-def leaves(tree):
-    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, tuple) else [tree]
 
 
 def same(one, other):

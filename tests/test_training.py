@@ -22,6 +22,7 @@ from ssnn.training.memory import check_memory, network_memory
 from ssnn.training.minibatch import Minibatches, Order
 from ssnn.training.progress import Progress, boundaries
 from ssnn.training.trainer import fit
+from ssnn.tree import leaves
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -154,18 +155,19 @@ def test_parameters_that_are_not_finite_after_the_last_iteration_are_told(few_di
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
-@pytest.mark.parametrize("iterations", [1, 2, 3])
-def test_what_is_returned_is_finite(few_digits, dtype, hidden, iterations):
+@pytest.mark.parametrize(("optimizer", "iterations"), [("gd", 1), ("gd", 2), ("gd", 3), ("momentum", 2), ("adam", 2)])
+def test_what_is_returned_is_finite(few_digits, dtype, hidden, optimizer, iterations):
     """Also where it is the last update that diverges, after which no cost is taken."""
     backend, diverged = backends.open_backend("numpy", dtype=dtype), 0
     for exponent in range(0, 309, 11):
-        settings = Settings(hidden=hidden, learning_rate=10.0**exponent, iterations=iterations)
+        settings = Settings(hidden, 10.0**exponent, iterations=iterations, optimizer=optimizer)
         try:
             result = fit(few_digits, backend, settings)
         except TrainingError:
             diverged += 1
             continue
         json.dumps(result.to_json(), allow_nan=False)
+        assert all(np.isfinite(array).all() for array in leaves((result.network, result.optimizer_state)))
         for part in (few_digits.train, few_digits.test):
             assert np.isfinite(result.logits(part.pixels, backend)).all()
     assert 0 < diverged < 29

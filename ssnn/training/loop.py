@@ -18,6 +18,7 @@ from ssnn.standardize import Standardization
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import Batch, Rows, batch_to_device
 from ssnn.training.minibatch import Minibatches, Order, minibatches_to_device
+from ssnn.tree import leaves
 from ssnn.typing import Array, Tree
 
 Costs = npt.NDArray[np.floating]
@@ -143,11 +144,12 @@ class Loop:
         Raises
         ------
         TrainingError
-            If a parameter of the network is not finite after this number of updates.
+            If a parameter of the network is not finite after this number of updates, or a number of the optimizer.
         """
         on_host: TrainingState = self._backend.to_host(state)
-        if not all(np.isfinite(np.asarray(parameters)).all() for layer in on_host.network for parameters in layer):
-            raise self.diverged("a parameter is not finite", updates)
+        for tree, what in ((on_host.network, "a parameter"), (on_host.optimizer, "the optimizer's state")):
+            if not all(np.isfinite(array).all() for array in leaves(tree)):
+                raise self.diverged(f"{what} is not finite", updates)
         return on_host
 
     def diverged(self, what: str, updates: int) -> TrainingError:
