@@ -49,6 +49,7 @@ FIT = "training resume"
 TOO_LONG = "tests/test_training.py::test_what_is_returned_is_finite"
 MUTATED = {
     "network": "network",
+    "optimizers": "optimizers",
     "standardize": "standardize",
     "initialization": "initialization network",
     "explain/findings": "findings",
@@ -58,6 +59,7 @@ MUTATED = {
     "training/callbacks": FIT,
     "training/loop": f"{FIT} batch",
     "training/memory": "training",
+    "training/minibatch": "minibatch",
     "training/progress": FIT,
     "training/resume": "resume",
     "training/trainer": f"{FIT} model",
@@ -224,7 +226,7 @@ def benchmarks(session: nox.Session) -> None:
     install(session, "torch==2.13.0")
     install(session, "-e", ".[jax,strict,peers,report,test]")
     required = requiring(session, "jax", "keras", "matplotlib", "optax", "sklearn", "strict", "torch")
-    tests = [f"tests/test_{part}.py" for part in ("limits", "peers", "programs", "report")]
+    tests = [f"tests/test_{part}.py" for part in ("limits", "optimizers", "peers", "programs", "report")]
     session.run("pytest", *tests, env=required)
     result = Path(session.create_tmp(), "result.json")
     session.run("pytest", "--benchmark-only", f"--benchmark-json={result}", *session.posargs)
