@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> None:
     questions += [Question(file, pictures.read(file)) for file in options.image]
     explanation = explain_wrong(model, dataset, backend, questions, train_more=not options.quick)
     test = evaluate(explanation.test_logits.logits, explanation.test_logits.labels)
-    print(Cards(explanation, dataset.classes, are_wrong=not questions), file=results, end="", flush=True)
+    print(Cards(explanation, model, are_wrong=not questions), file=results, end="", flush=True)
     if options.json is not None:
         about = {"schema": "ssnn.explain/2", "model": options.model, "data": dataset.name, "digits": dataset.classes}
         whole = {"training": model.to_json(), "test": test.to_json()}

@@ -6,6 +6,7 @@ from statistics import fmean
 import numpy as np
 
 from ssnn.data.dataset import SIDE
+from ssnn.explain.cost_curve import CostCurve
 from ssnn.explain.formatting import a, counted, rate, signed
 from ssnn.explain.records import CalibrationBin, CurvePoint, Values
 
@@ -18,11 +19,16 @@ def extremes(values: Values) -> str:
     )
 
 
-def cost(costs: Sequence[float]) -> str:
-    """The cost at the first, the middle and the last iteration."""
-    half = len(costs) // 2
-    places = f"{costs[0]:.3g} before the first iteration, {costs[half]:.3g} before iteration {half + 1:,}"
-    return f"The cost: {places}, {costs[-1]:.3g} before the last, iteration {len(costs):,}."
+def cost(curve: CostCurve) -> str:
+    """The cost at the beginning, in the middle and at the end."""
+    half, done = len(curve.mean) // 2, int(curve.update[-1] + (curve.size - 1) / 2)
+    first, middle, last = (f"{curve.mean[place]:.3g}" for place in (0, half, -1))
+    unit = curve.unit
+    if curve.size > 1:
+        places = f"{first} at first, {middle} in the middle, {last} at last"
+        return f"The cost, in the mean of {curve.size:,} {unit}s at a time: {places}; {done:,} {unit}s in all."
+    places = f"{first} before the first {unit}, {middle} before {unit} {half + 1:,}"
+    return f"The cost: {places}, {last} before the last, {unit} {done:,}."
 
 
 def margins(train: Values, test: Values) -> str:

@@ -32,28 +32,28 @@ class Cards:
     ----------
     explanation : Explanation
         All figures.
-    digits : (int, int)
-        That are class 0 and class 1.
+    model : Model
+        That is explained.
     are_wrong : bool
         Whether no images were asked for, so that they are the wrong test images.
     """
 
     explanation: Explanation
-    digits: tuple[int, int]
+    model: Model
     are_wrong: bool
 
     def __str__(self) -> str:
-        cards = [terminal.image(image, self.digits) for image in self.explanation.images]
-        return "\n".join([*cards, *self._more_are_wrong(), terminal.network(self.explanation, self.digits)])
+        cards = [terminal.image(image, self.model.data.digits) for image in self.explanation.images]
+        return "\n".join([*cards, *self._more_are_wrong(), terminal.network(self.explanation, self.model)])
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
         """Self-contained HTML; its styles are inline, because those of a sheet would hold for the whole notebook."""
-        cards = [_card(image, self.digits) for image in self.explanation.images]
+        cards = [_card(image, self.model.data.digits) for image in self.explanation.images]
         notes = [f"<p>{escape(note)}</p>" for note in self._more_are_wrong()]
-        network = escape(terminal.network(self.explanation, self.digits))
+        network = escape(terminal.network(self.explanation, self.model))
         whole = f"<details><summary>The network as a whole</summary><pre>{network}</pre></details>"
         return f"<div>{''.join(cards + notes)}{whole}</div>"
 
@@ -87,7 +87,7 @@ def explain_images(
         questions += [Question(f"image {i}", pixels) for i, pixels in enumerate(image_rows(images))]
     are_wrong = index is None and images is None
     explanation = explain(model, dataset, backend, None if are_wrong else questions, train_more=retrain)
-    return Cards(explanation, dataset.classes, are_wrong)
+    return Cards(explanation, model, are_wrong)
 
 
 def _indices(index: SupportsIndex | Sequence[SupportsIndex] | None) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ssnn.explain.cost_curve import CostCurve
 from ssnn.explain.records import CalibrationBin, CurvePoint, Values
 
 # Placeholder colours, which matplotlib draws with, and the CSS variables that replace them.
@@ -49,13 +50,23 @@ STYLE = {
 }
 
 
-def cost(costs: Sequence[float]) -> str:
-    """The cost of every iteration on a logarithmic scale."""
-    with _drawing("cost", height=2.6) as drawing:
+def cost(curve: CostCurve) -> str:
+    """The cost by updates on a logarithmic scale: the mean and the range of each group of updates."""
+    with _drawing("cost", height=2.6 if curve.is_of_iterations else 3.1) as drawing:
         axes = drawing.subplots()
-        axes.plot(range(1, len(costs) + 1), costs, color=BLUE, linewidth=2)
+        axes.plot(curve.update, curve.mean, color=BLUE, linewidth=2)
         _logarithmic(axes)
-        axes.set(xlabel="iteration", ylabel="cost")
+        if curve.size > 1:
+            axes.fill_between(curve.update, curve.low, curve.high, color=BLUE, alpha=0.25, linewidth=0)
+            lowest = min(curve.mean[curve.mean > 0], default=1.0)  # single mini-batches may have almost no cost
+            axes.set_ylim(0.1 * lowest, 2 * max(lowest, curve.high.max()))
+        _whole(axes)
+        axes.set(xlabel=curve.unit, ylabel="cost")
+        if not curve.is_of_iterations:
+            per_pass = curve.updates_per_iteration
+            passes = axes.secondary_xaxis("top", functions=(lambda n: n / per_pass, lambda n: n * per_pass))
+            passes.set_xlabel("passes over the training images")
+            _whole(passes)
         return _svg(drawing)
 
 
@@ -157,6 +168,12 @@ def _logarithmic(axes: Any) -> None:
     axes.set_yscale("log", nonpositive="clip")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.minorticks_off()
+
+
+def _whole(axes: Any) -> None:
+    """An x axis of whole numbers."""
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _svg(drawing: Any) -> str:

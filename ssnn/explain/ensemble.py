@@ -1,15 +1,18 @@
 """Retrained networks, which separate what is due to the data from what is due to one network: votes, learning curve.
 
-Networks of one shape that learn from the same samples are a stack: `ssnn.network` trains it like one network.
+Networks of one shape that learn from the same samples, in the same order, are a stack: `ssnn.network` trains it like
+one network. Each is updated as often as the model was: with fewer samples, by more passes over them, or else a point of
+the learning curve would also show what is due to shorter training.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, hypot, sqrt
 from statistics import fmean, stdev
 from typing import Protocol
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from ssnn.backends import Backend
 from ssnn.data import Dataset, Samples
@@ -157,19 +160,46 @@ def _train(
     backend: Backend,
     report: Callable[[float], object],
 ) -> Ensemble:
-    """Train one network per seed with the settings of the model, for as many iterations as it has done."""
-    settings = model.settings
-    iterations = ceil(model.iterations) or settings.iterations  # a file may hold no costs
+    """Train one network per seed with the settings of the model, by as many updates as it has done.
+
+    They are one stack, unless each of them has a random order of the samples: that of its seed, as the model has. What
+    is due to chance would look smaller in one order for all.
+    """
+    has_random_order = model.settings.order == "random" and model.settings.updates_per_iteration(len(samples)) > 1
+    stacks = [[seed] for seed in seeds] if has_random_order else [list(seeds)]
+    parts = []
+    for number, stack in enumerate(stacks):
+
+        def report_all(share: float, number: int = number) -> None:
+            report((number + share) / len(stacks))
+
+        parts.append(_train_stack(samples, model, standardization, stack, backend, report_all))
+    networks = tree_map(lambda *stacks: array_namespace(*stacks).concat(stacks), *(part.networks for part in parts))
+    return replace(parts[0], networks=networks)
+
+
+def _train_stack(
+    samples: Samples,
+    model: Model,
+    standardization: Standardization,
+    seeds: Sequence[int],
+    backend: Backend,
+    report: Callable[[float], object],
+) -> Ensemble:
+    """Train networks of these seeds together, in the random order of the first, if it is a random one."""
+    settings = replace(model.settings, seed=seeds[0])
+    # A file may hold no costs.
+    updates = len(model.costs) or settings.iterations * settings.updates_per_iteration(model.data.train)
     sizes = (samples.pixels.shape[1], *settings.hidden, 1)
     starts = [initial_network(sizes, seed, standardization.features) for seed in seeds]
     stack: Network = tree_map(lambda *parameters: np.stack(parameters), *starts)
-    watch = Stopwatch()
-    loop = make_loop(backend, standardization, samples, stack, settings, watch)
-    state, updates, done = loop.begin(backend.to_device(stack)), settings.updates_per_iteration(len(samples)), 0
-    for reached, costs in loop.iterate(state, boundaries(0, iterations, updates=updates)):
+    loop = make_loop(backend, standardization, samples, stack, settings, Stopwatch())
+    state, done, per_pass = loop.begin(backend.to_device(stack)), 0, settings.updates_per_iteration(len(samples))
+    ends = (min(end, updates) for end in boundaries(0, ceil(updates / per_pass), updates=per_pass))
+    for reached, costs in loop.iterate(state, ends):
         state = reached
         done += len(costs)
-        report(done / (iterations * updates))
+        report(done / updates)
     loop.to_host_finite(state, done)  # for its check: the networks themselves stay on the device
     return Ensemble(backend, loop.samples.transform, state.network)
 

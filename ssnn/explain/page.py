@@ -12,6 +12,7 @@ from ssnn.data import Dataset
 from ssnn.data.dataset import SIDE
 from ssnn.errors import SsnnError, UsageError
 from ssnn.explain import alt_text, charts, formatting, page_data, provenance, thumbnails
+from ssnn.explain.cost_curve import cost_curve
 from ssnn.explain.records import Attribution, Explanation, ImageExplanation
 from ssnn.model import metrics
 from ssnn.model.model import Model
@@ -87,6 +88,7 @@ def render(explanation: Explanation, model: Model, dataset: Dataset) -> str:
             for name, part in (("train", explanation.train_logits), ("test", explanation.test_logits))
         },
         charts=_charts(explanation, model),
+        cost_curve=cost_curve(model) if model.costs else None,
         provenance={
             "Settings": provenance.settings(model),
             "Data": provenance.data(model),
@@ -179,7 +181,8 @@ def _charts(explanation: Explanation, model: Model) -> dict[str, Chart]:
     train, test = explanation.train_logits.margins, explanation.test_logits.margins
     drawn = {"margins": Chart(charts.margins(train, test), alt_text.margins(train, test))}
     if model.costs:
-        drawn["cost"] = Chart(charts.cost(model.costs), alt_text.cost(model.costs))
+        curve = cost_curve(model)
+        drawn["cost"] = Chart(charts.cost(curve), alt_text.cost(curve))
     if bins := [b for b in explanation.calibration if b.count]:
         digit = model.data.digits[1]
         drawn["calibration"] = Chart(charts.calibration(bins, digit), alt_text.calibration(bins, digit))

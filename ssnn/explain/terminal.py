@@ -8,12 +8,16 @@ import numpy as np
 
 from ssnn.data.dataset import SIDE
 from ssnn.explain.comparison import Change
+from ssnn.explain.cost_curve import CostCurve, cost_curve
 from ssnn.explain.formatting import a, confidence, counted, signed
 from ssnn.explain.records import Explanation, ImageExplanation, Pixels, Values
+from ssnn.model.model import Model
 from ssnn.printable import printable
 
 MIN_INK = 64  # grey value from which on half a block is drawn
 BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+BARS = "▁▂▃▄▅▆▇█"
+COST_COLUMNS = 50
 MAX_NEURONS = 30  # that are listed
 STRONGEST_NEURONS = 3  # that are named below an image
 MIN_SIGN, MIN_STRONG = 0.05, 0.4  # share of the largest contribution from which on a sign, and a strong one, is drawn
@@ -34,8 +38,9 @@ def image(explained: ImageExplanation, digits: tuple[int, int]) -> str:
     return f"{explained.name}: {known}{prediction}\n\n{pictures}\n{legend}\n\n{reasons}\n{_attribution(explained)}\n"
 
 
-def network(explanation: Explanation, digits: tuple[int, int]) -> str:
+def network(explanation: Explanation, model: Model) -> str:
     """The network as a whole."""
+    digits = model.data.digits
     lines = ["neurons of the first hidden layer:"] if explanation.neurons else []
     for neuron in explanation.neurons[:MAX_NEURONS]:
         marks = ["never on"] * neuron.is_dead + [f"duplicate of {neuron.duplicate_of}"] * (
@@ -52,6 +57,8 @@ def network(explanation: Explanation, digits: tuple[int, int]) -> str:
         f"them above {signed(float(np.median(test)))}"
     )
     lines.append(fill(margins, _width()))
+    if model.costs:
+        lines.append(_cost(cost_curve(model, COST_COLUMNS)))
     for point in explanation.curve:
         rates = ", ".join(f"{100 * rate:.3f} %" for rate in point.error_rates)
         lines.append(
@@ -60,6 +67,16 @@ def network(explanation: Explanation, digits: tuple[int, int]) -> str:
     if explanation.more_data:
         lines.append(fill(explanation.more_data, _width()))
     return "\n".join(lines) + "\n"
+
+
+def _cost(curve: CostCurve) -> str:
+    """The cost by updates as a line of bars, one for each group of updates."""
+    logarithms = np.log(np.maximum(curve.mean, min(curve.mean[curve.mean > 0], default=1.0)))
+    heights = np.interp(logarithms, (logarithms.min(), logarithms.max()), (0, len(BARS) - 1))
+    bars = "".join(BARS[round(height)] for height in heights)
+    each = f"each bar the mean of {curve.size:,}, " if curve.size > 1 else ""
+    title = f"cost by {curve.unit}s, {each}on a logarithmic scale:"
+    return f"{fill(title, _width())}\n  {curve.mean[0]:.3g} {bars} {curve.mean[-1]:.3g}"
 
 
 def _ink(pixels: Pixels) -> list[str]:
