@@ -18,9 +18,11 @@ from support import import_or_skip, run_python
 
 from ssnn.__main__ import main
 from ssnn.errors import SsnnError
-from ssnn.explain import charts, formatting, page, page_data, terminal, thumbnails
+from ssnn.explain import charts, formatting, page, page_data, provenance, terminal, thumbnails
 from ssnn.explain.comparison import Change
+from ssnn.explain.cost_curve import cost_curve
 from ssnn.explain.records import Attribution, Finding
+from ssnn.settings import Settings
 
 
 class Read(HTMLParser):
@@ -193,6 +195,72 @@ def test_a_model_without_costs_has_a_page_without_their_chart(explanation, model
     html = page.render(explanation, replace(model, costs=()), few_digits)
     assert "No costs were kept with this model." in Read(html).text
     assert "before each iteration" not in html
+
+
+@pytest.mark.parametrize(("batch_size", "most"), [(None, 500), (20, 50)])
+def test_a_cost_curve_has_no_more_points_than_can_be_seen(model, few_digits, batch_size, most):
+    settings = Settings(batch_size=batch_size, iterations=40_000)
+    costs = np.random.default_rng(0).lognormal(-4, 2, 40_000)
+    long, short = (replace(model, settings=settings, costs=tuple(costs[:n])) for n in (40_000, most))
+    curve = cost_curve(long)
+    size = 40_000 // most
+    assert curve.size == size
+    np.testing.assert_allclose(curve.mean, [costs[i : i + size].mean() for i in range(0, 40_000, size)])
+    assert (curve.low.min(), curve.high.max()) == (costs.min(), costs.max())
+    np.testing.assert_array_equal(curve.update, np.arange(most) * size + (size + 1) / 2)
+    np.testing.assert_array_equal(cost_curve(short).mean, costs[:most])
+    assert len(charts.cost(curve)) < 3 * len(charts.cost(cost_curve(short))) < 200_000
+
+
+def test_a_page_says_what_an_update_is(explanation, model, few_digits):
+    minibatches = trained(few_digits, optimizer="adam", batch_size=20, iterations=13)
+    read = Read(page.render(explanation, minibatches, few_digits))
+    text = plain(read.text)
+    assert "mini-batch by mini-batch, each before its update. The line is the mean of 3 updates at a time" in text
+    for said in (
+        "Adam (β₁ 0.9, β₂ 0.999, ε 1e-08)",
+        "mini-batches of 20 images, in random order",
+        "Passes over the training images13",
+        "Updates130",
+        "s for 130 updates",
+    ):
+        assert said in text
+    assert {"update", "passes over the training images"} <= set(re.findall(r"[a-z ]+", read.text))
+    (drawn,) = [each for each in read.values("aria-label") if each.startswith("The cost")]
+    assert drawn.startswith("The cost, in the mean of 3 updates at a time: ")
+    assert drawn.endswith("; 130 updates in all.")
+
+
+def test_a_page_says_how_far_a_run_came_that_was_stopped(model):
+    stopped = replace(model, settings=Settings(optimizer="momentum", batch_size=20, order="file", iterations=9))
+    shown = provenance.settings(replace(stopped, costs=model.costs[:15]))
+    assert shown["Optimizer"] == "gradient descent with momentum 0.9"
+    assert shown["Batch"] == "mini-batches of 20 images, in the order of the file"
+    assert (shown["Passes over the training images"], shown["Updates"]) == ("1.50 of 9", "15")
+    assert provenance.settings(model)["Iterations"] == "30"
+
+
+@pytest.mark.parametrize(
+    ("costs", "line"),
+    [
+        ((0.5, 0.05, 0.005), "0.5 █▅▁ 0.005"),
+        ((0.5, 0.0, 0.005), "0.5 █▁▁ 0.005"),
+        ((0.5,), "0.5 █ 0.5"),
+        ((0.0, 0.0), "0 ██ 0"),
+    ],
+)
+def test_a_terminal_draws_the_cost(explanation, model, costs, line):
+    lines = terminal.network(explanation, replace(model, costs=costs)).splitlines()
+    title = lines.index("cost by iterations, on a logarithmic scale:")
+    assert lines[title + 1].strip() == line
+
+
+def test_a_terminal_draws_updates_in_groups(explanation, few_digits):
+    minibatches = trained(few_digits, optimizer="adam", batch_size=20, iterations=13)
+    text = terminal.network(explanation, minibatches)
+    bars = re.search(r"cost by updates, each bar the mean of 3, on a logarithmic scale:\n  \S+ (\S+) \S+\n", text)
+    assert len(bars[1]) == 50
+    assert "cost by" not in terminal.network(explanation, replace(minibatches, costs=()))
 
 
 def test_an_mplbackend_that_matplotlib_does_not_know_is_refused():

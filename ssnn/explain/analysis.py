@@ -128,6 +128,7 @@ def explain(
         distances=np.sort(train.distance),
         novelty_scores=np.sort(train.novelty_score),
         logit_sizes=np.abs(test.logit),
+        chance="random start" if model.settings.order != "random" else "seed",
     )
     usual = backend.to_device((reference.never_varies, reference.usual))
     computed: _ImageRows = in_blocks(backend, _image_rows, rows, arrays, varying, usual)

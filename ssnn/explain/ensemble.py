@@ -5,7 +5,7 @@ one network. Each is updated as often as the model was: with fewer samples, by m
 the learning curve would also show what is due to shorter training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, hypot, sqrt
 from statistics import fmean, stdev
@@ -23,7 +23,9 @@ from ssnn.model.model import Model
 from ssnn.network import Network, forward
 from ssnn.standardize import Standardization, fit_pixels
 from ssnn.system.stopwatch import Stopwatch
-from ssnn.training.loop import make_loop
+from ssnn.training.batch import Batch
+from ssnn.training.loop import Loop, TrainingState, make_loop
+from ssnn.training.minibatch import Minibatches
 from ssnn.training.progress import boundaries
 from ssnn.tree import tree_map
 from ssnn.typing import Array
@@ -162,46 +164,46 @@ def _train(
 ) -> Ensemble:
     """Train one network per seed with the settings of the model, by as many updates as it has done.
 
-    They are one stack, unless each of them has a random order of the samples: that of its seed, as the model has. What
+    They are one stack, unless each of them has a random order of the samples, that of its seed, as the model has: what
     is due to chance would look smaller in one order for all.
     """
-    has_random_order = model.settings.order == "random" and model.settings.updates_per_iteration(len(samples)) > 1
-    stacks = [[seed] for seed in seeds] if has_random_order else [list(seeds)]
-    parts = []
-    for number, stack in enumerate(stacks):
-
-        def report_all(share: float, number: int = number) -> None:
-            report((number + share) / len(stacks))
-
-        parts.append(_train_stack(samples, model, standardization, stack, backend, report_all))
-    networks = tree_map(lambda *stacks: array_namespace(*stacks).concat(stacks), *(part.networks for part in parts))
-    return replace(parts[0], networks=networks)
-
-
-def _train_stack(
-    samples: Samples,
-    model: Model,
-    standardization: Standardization,
-    seeds: Sequence[int],
-    backend: Backend,
-    report: Callable[[float], object],
-) -> Ensemble:
-    """Train networks of these seeds together, in the random order of the first, if it is a random one."""
-    settings = replace(model.settings, seed=seeds[0])
+    settings = model.settings
     # A file may hold no costs.
     updates = len(model.costs) or settings.iterations * settings.updates_per_iteration(model.data.train)
     sizes = (samples.pixels.shape[1], *settings.hidden, 1)
-    starts = [initial_network(sizes, seed, standardization.features) for seed in seeds]
-    stack: Network = tree_map(lambda *parameters: np.stack(parameters), *starts)
-    loop = make_loop(backend, standardization, samples, stack, settings, Stopwatch())
-    state, done, per_pass = loop.begin(backend.to_device(stack)), 0, settings.updates_per_iteration(len(samples))
+    networks = [initial_network(sizes, seed, standardization.features) for seed in seeds]
+    starts: list[Network] = [tree_map(lambda parameters: parameters[None], network) for network in networks]
+    loop = make_loop(backend, standardization, samples, starts[0], settings, Stopwatch())
+    runs: list[tuple[Network, Batch | Minibatches]] = [(_concat(starts), loop.samples)]
+    if isinstance(loop.samples, Minibatches) and loop.samples.order.seed is not None:
+        orders = [replace(loop.samples.order, seed=seed) for seed in seeds]
+        runs = [(start, replace(loop.samples, order=order)) for start, order in zip(starts, orders, strict=True)]
+    trained = []
+    for number, (start, in_order) in enumerate(runs):
+        loop.samples = in_order  # what is compiled serves every order
+        state = loop.begin(backend.to_device(start))
+        for done, reached in _run(loop, state, updates, settings.updates_per_iteration(len(samples))):
+            state = reached
+            report((number + done / updates) / len(runs))
+        trained.append(state.network)
+    return Ensemble(backend, loop.samples.transform, _concat(trained))
+
+
+def _run(loop: Loop, state: TrainingState, updates: int, per_pass: int) -> Iterator[tuple[int, TrainingState]]:
+    """The number of updates done and the state, again and again until the end; the state stays on the device."""
+    done = 0
     ends = (min(end, updates) for end in boundaries(0, ceil(updates / per_pass), updates=per_pass))
     for reached, costs in loop.iterate(state, ends):
         state = reached
         done += len(costs)
-        report(done / updates)
-    loop.to_host_finite(state, done)  # for its check: the networks themselves stay on the device
-    return Ensemble(backend, loop.samples.transform, state.network)
+        yield done, state
+    loop.to_host_finite(state, done)  # for its check
+
+
+def _concat(stacks: Sequence[Network]) -> Network:
+    """One stack of the networks of several stacks."""
+    whole: Network = tree_map(lambda *parts: array_namespace(*parts).concat(parts), *stacks)
+    return whole
 
 
 def _logits(pixels: Array, transform: Transform, networks: Network) -> Array:

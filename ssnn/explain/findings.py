@@ -36,6 +36,8 @@ class Reference:
         Of each training image, sorted.
     logit_sizes : float64 array (m_test,)
         The absolute logit of each test image, in their order.
+    chance : str
+        What a seed draws.
     """
 
     digits: tuple[int, int]
@@ -45,6 +47,7 @@ class Reference:
     distances: Values
     novelty_scores: Values
     logit_sizes: Values
+    chance: str = "random start"
 
 
 def findings(image: ImageExplanation, distance: float, usual_logit: float, reference: Reference) -> tuple[Finding, ...]:
@@ -201,12 +204,13 @@ def _seeds(image: ImageExplanation, reference: Reference) -> Finding | None:
         return None
     if 0 not in image.votes:
         zero, one = (f"{votes} for {a(digit)}" for votes, digit in zip(image.votes, reference.digits, strict=True))
-        text = f"The random start decides: of {networks} networks that differ in their seeds alone, {zero} and {one}."
+        votes = f"of {networks} networks that differ in their seeds alone, {zero} and {one}"
+        text = f"The {reference.chance} decides: {votes}."
         return Finding("seeds disagree", text, figures)
     if image.label is None or image.label == image.digit:
         return None
     text = (
-        f"The random start does not matter: all {networks} networks that differ in their seeds alone take it for "
+        f"The {reference.chance} does not matter: all {networks} networks that differ in their seeds alone take it for "
         f"{a(image.digit)}."
     )
     return Finding("seeds agree", text, figures)
