@@ -60,9 +60,11 @@ def test_what_cannot_be_evaluated_is_reported():
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_nothing_that_is_not_finite_is_returned(wrong):
+@pytest.mark.parametrize("label", [0, 1])
+def test_nothing_that_is_not_finite_is_returned(wrong, label):
+    """Also where an infinite logit is on the right side, and costs nothing."""
     with pytest.raises(ModelError, match="the log loss is not finite"):
-        evaluate(np.append(LOGITS, wrong), np.append(LABELS, np.uint8(1)))
+        evaluate(np.append(LOGITS, wrong), np.append(LABELS, np.uint8(label)))
 
 
 def test_the_largest_logits_are_evaluated():

@@ -102,8 +102,8 @@ def evaluate(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8]) ->
     zeros, ones = (np.bincount(predicted[labels == label], minlength=2).tolist() for label in (0, 1))
     with np.errstate(over="ignore", invalid="ignore"):
         log_loss = float(cost(Z, Y, 1 / len(labels)))
-    if not isfinite(log_loss):
-        raise ModelError("the log loss is not finite: the model's parameters are invalid")
+    if not (np.isfinite(Z).all() and isfinite(log_loss)):
+        raise ModelError("a logit or the log loss is not finite: the model's parameters are invalid")
     return Evaluation(
         samples=len(labels),
         errors=tuple(np.flatnonzero(predicted != labels).tolist()),
