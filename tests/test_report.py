@@ -198,28 +198,6 @@ def test_the_summary_compares_our_fastest_backend_with_the_fastest_library_and_t
     assert "From fast.json (2026-01-02, commit 0123456789)" in text
 
 
-def test_the_summary_has_the_updates_and_the_processes_of_an_epoch(files):
-    text = page.summary([results.read_results(files[0])], {})
-    _, epoch, processes = tables(text)
-    assert epoch == [
-        ["program", "µs per update", "÷ fastest other", "÷ hardware limit"],
-        ["---", "---:", "---:", "---:"],
-        ["ssnn jax", "40.0", "0.40", "4.0"],
-        ["ssnn numpy", "100", "≈ 0.99", "10"],
-        ["JAX + optax", "101", "1.0", "10"],
-        ["PyTorch", "400", "4.0", "40"],
-    ]
-    assert processes[2:] == [
-        ["ssnn numpy", "mnist", "0.800", "0.792–0.808", "0.40", "4 of 2,115"],
-        ["scikit-learn", "mnist", "2.00", "1.98–2.02", "1.0", "4 of 2,115"],
-        ["ssnn jax", "mnist", "2.50", "2.48–2.52", "1.2", "4 of 2,115"],
-        ["PyTorch", "mnist", "4.00", "3.96–4.04", "2.0", "4 of 2,115"],
-    ]
-    assert (
-        "Slow 1, 2 cores. One epoch: mini-batches of 84, Adam, 10 hidden neurons; CPU, float32, 12,665 images" in text
-    )
-
-
 def test_headlines_are_ratios_of_known_rows(files):
     assert page.headlines(results.read_results(files[0])) == [
         (
@@ -249,7 +227,17 @@ def test_every_row_of_the_file_stands_in_the_page(files):
     epoch, limits, sizes, fits, processes, epoch_processes = found[-6:]
     assert epoch[0][:3] == ["program", "inputs", "µs per update"]
     assert epoch[2] == ["ssnn jax", "617", "40.0", "39.6–40.4", "0.40", "4.0", "0.000", "0.010", "2e-07"]
-    assert len(epoch_processes) == 6
+    assert [(line[0], line[2], line[4]) for line in epoch[3:]] == [
+        ("ssnn numpy", "100", "≈ 0.99"),
+        ("JAX + optax", "101", "1.0"),
+        ("PyTorch", "400", "4.0"),
+    ]
+    assert epoch_processes[2:] == [
+        ["ssnn numpy", "mnist", "0.800", "0.792–0.808", "0.40", "4 of 2,115"],
+        ["scikit-learn", "mnist", "2.00", "1.98–2.02", "1.0", "4 of 2,115"],
+        ["ssnn jax", "mnist", "2.50", "2.48–2.52", "1.2", "4 of 2,115"],
+        ["PyTorch", "mnist", "4.00", "3.96–4.04", "2.0", "4 of 2,115"],
+    ]
     assert limits[2:] == [["cpu", "float32", "numpy", "123", "21.0"]]
     assert ["ssnn numpy", "1,266,500", "10", "500", "0.010", "4,735", "5.00"] in sizes
     assert fits[2:] == [

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
-from benchmarks.report.results import COMMAND, Epoch, Growth, Iteration, Results
+from benchmarks.report.results import COMMAND, Growth, Iteration, Results
 from benchmarks.report.rows import (
     ARTICLE,
-    at_faster_inputs,
     chart_name,
     comparisons,
     device_name,
@@ -95,16 +94,15 @@ def summary(results: Sequence[Results], charts: dict[str, str]) -> str:
     for key, _ in comparisons(first):
         if (name := chart_name(first, "iteration", key)) in charts:
             blocks.append(_image(f"One iteration, {key}", f"benchmarks/charts/{name}"))
-    blocks += _epochs_in_short(first)
     if others:
-        folded = [block for one in others for block in (*_in_short(one), *_epochs_in_short(one))]
+        folded = [block for one in others for block in _in_short(one)]
         blocks += ["<details><summary>Further runs</summary>", *folded, "</details>"]
     files = ", ".join(f"{_text(one.file)} ({one.date}, commit {_text(one.commit)})" for one in results)
     explained = (
-        "Times are medians; ms are those of one iteration. A quotient below 1 is faster than the fastest other "
-        "library; ≈ marks times that are hard to distinguish. The hardware limit is the least time that the arithmetic "
-        f"and the memory traffic need on the machine. From {files}; [benchmarks/README.md](benchmarks/README.md) has "
-        "every row, and how to measure your machine."
+        "Times are milliseconds per iteration. A quotient below 1 means that ssnn is faster; ≈ marks times that are hard "
+        "to distinguish. The hardware limit is the least time that the arithmetic and the memory traffic of an iteration "
+        f"need on the machine. From {files}; [benchmarks/README.md](benchmarks/README.md) has "
+        "every row, those of mini-batches too, and how to measure your machine."
     )
     blocks.append(fill(explained, 120, break_long_words=False, break_on_hyphens=False))
     return "\n\n".join(blocks)
@@ -118,19 +116,6 @@ def _in_short(results: Results) -> list[str]:
         if key.dtype == "float32"
         for block in (f"{_text(device_name(results.machine, key.kind))}; {key}:", overview(rows))
     ]
-
-
-def _epochs_in_short(results: Results) -> list[str]:
-    """What an update costs in each program in float32, and how long a process takes that does one epoch."""
-    blocks = []
-    for (key, batch_size, optimizer, hidden), rows in epochs(results):
-        if key.dtype == "float32":
-            title = f"One epoch: {_epoch_title(batch_size, optimizer, hidden)}; {key}:"
-            blocks += [f"{_text(device_name(results.machine, key.kind))}. {title}", _epoch_overview(rows)]
-    blocks = [fill(EPOCH_TERMS, 120), *blocks] if blocks else []
-    if results.processes:
-        blocks += [PROCESSES, _processes(results)]
-    return blocks
 
 
 def page(results: Sequence[Results], charts: dict[str, str]) -> str:
@@ -215,21 +200,6 @@ def overview(rows: Sequence[Iteration]) -> str:
 
 def _epoch_title(batch_size: int, optimizer: str, hidden: Sequence[int]) -> str:
     return f"mini-batches of {batch_size}, {optimizer.capitalize()}, {neurons(hidden)}"
-
-
-def _epoch_overview(rows: Sequence[Epoch]) -> str:
-    """Every program with its faster inputs, the fastest first."""
-    peer = fastest(rows, ours=False)
-    lines = [
-        (
-            label(row, rows, with_inputs=True),
-            format_figure(row.in_unit(row.ms_per_iteration)),
-            _over_peer(row, peer),
-            _over_limit(row),
-        )
-        for row in sorted(at_faster_inputs(rows), key=lambda row: (row.ms_per_iteration, row.name))
-    ]
-    return _table(("program", Epoch.unit, "÷ fastest other", "÷ hardware limit"), lines)
 
 
 def _over_peer(row: Iteration | None, peer: Iteration | None) -> str:

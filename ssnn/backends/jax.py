@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -29,12 +29,11 @@ from ssnn.tree import tree_map
 from ssnn.typing import Array, Gradients, Tree, Update
 
 MAX_MICROBATCH = 1600  # samples in a microbatch on the CPU: what is computed from it is still in the cache when used
-POLL_SHARE = 0.01  # of the time waited so far: how long to sleep before looking again
 AXIS = "shard"  # the name of the mesh's only axis
 FLAGS_VARIABLE = "XLA_FLAGS"
 DEVICES_FLAG = "xla_force_host_platform_device_count"
 THREADS_VARIABLE = "NPROC"  # what XLA's CPU client takes its number of threads from, once, when it starts
-OTHER_THREADS = 16  # that JAX starts besides two for each of those
+OTHER_THREADS = 17  # that JAX and we start besides two for each of those
 PREALLOCATION_VARIABLE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
@@ -164,11 +163,23 @@ class JaxBackend(Backend):
     def synchronize(self, tree: Tree) -> None:
         import jax
 
-        started = time.perf_counter()
-        for array in jax.tree.leaves(tree):
-            while not array.is_ready():  # JAX's own way to wait does not hear Ctrl-C
-                time.sleep((time.perf_counter() - started) * POLL_SHARE)
-        jax.block_until_ready(tree)
+        if all(array.is_ready() for array in jax.tree.leaves(tree)):
+            jax.block_until_ready(tree)  # which raises what may have gone wrong
+            return
+        # JAX's way to wait does not hear Ctrl-C, so another thread takes it, and this one waits for that thread: to look
+        # again and again whether all is ready would take a core from the computation now and then.
+        waited: Future[None] = Future()
+
+        def wait() -> None:
+            try:
+                jax.block_until_ready(tree)
+            except BaseException as error:
+                waited.set_exception(error)
+            else:
+                waited.set_result(None)
+
+        threading.Thread(target=wait, daemon=True).start()
+        waited.result()
 
     @contextmanager
     def library_config(self) -> Iterator[None]:

@@ -218,7 +218,12 @@ def parser() -> Parser:
         for name, value in of_it.items():
             flag = f"--{name.replace('_', '-')}"
             add(flag, type=float, metavar="X", help=f"of {optimizer} (default: {value:g})")
-    add("--seed", type=int, default=default.seed, help="of the initial weights (default: %(default)s)")
+    add(
+        "--seed",
+        type=int,
+        default=default.seed,
+        help="of the initial weights, and of a random order (default: %(default)s)",
+    )
     add(
         "--constant-features",
         default=default.constant_features,
@@ -342,7 +347,7 @@ def _times(model: TrainedModel) -> str:
     each = 1e3 * seconds.iterations / updates
     return wrapped(
         f"time:     load {seconds.load:.2f} s, transfer {seconds.transfer:.2f} s, compile {seconds.compile:.2f} s, "
-        f"{updates} {'updates' if minibatches else 'iterations'} {seconds.iterations:.2f} s ({each:.2f} ms each), "
+        f"{updates:,} {'updates' if minibatches else 'iterations'} {seconds.iterations:.2f} s ({each:.2f} ms each), "
         f"total {seconds.total:.2f} s",
         INDENT,
     )
