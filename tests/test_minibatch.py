@@ -174,12 +174,17 @@ def test_cat_and_dolphin_have_the_costs_and_the_errors_that_their_author_prints(
     assert f"err rate:{result.run.test.error_rate}\n" in lines
 
 
+@pytest.fixture(scope="module")
+def in_float64(mnist_digits):
+    backend = backends.open_backend("numpy", dtype="float64")
+    return {preset: fit(mnist_digits, backend, SERIES[preset]) for preset in ("cat", "dolphin")}
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("preset", ["cat", "dolphin"])
-def test_cat_and_dolphin_in_float32_are_those_of_float64_within_the_tolerance(mnist_digits, name, preset):
-    reference = fit(mnist_digits, backends.open_backend("numpy", dtype="float64"), SERIES[preset])
+def test_cat_and_dolphin_in_float32_are_those_of_float64_within_the_tolerance(mnist_digits, in_float64, name, preset):
     result = fit(mnist_digits, open_or_skip(name), SERIES[preset])
-    assert disagreement(result.network, reference.network) < tolerance("float32", 151)
+    assert disagreement(result.network, in_float64[preset].network) < tolerance("float32", 151)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
