@@ -67,11 +67,11 @@ def same_state(one, other):
 @pytest.mark.parametrize("settings", MINIBATCHES, ids=lambda settings: f"{settings.optimizer}-{settings.order}")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_so_it_does_within_a_pass_whatever_the_optimizer(few_digits, tmp_path, monkeypatch, settings, dtype):
-    """Stopped at each update in turn, saved, and continued in runs that are as long as usual."""
+    """Stopped at the ends of passes and within them, saved, and continued in runs that are as long as usual."""
     backend = backends.open_backend("numpy", dtype=dtype)
     straight = fit(few_digits, backend, settings)
     assert straight.iterations == 3
-    for k in range(1, 15):
+    for k in (1, 4, 5, 6, 8, 10, 14):
         with monkeypatch.context() as patch:
             patch.setattr(loop, "FIRST_WORK", 1)
             patch.setattr(loop, "RUN_SECONDS", 0.0)
