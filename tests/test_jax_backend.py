@@ -1,5 +1,8 @@
 import contextlib
+import os
 import re
+import signal
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -265,26 +268,50 @@ def test_arrays_are_brought_to_the_first_device_of_jax():
     assert open_or_skip("jax", device="cpu").asarray(np.ones(3)).devices() == {jax.devices("cpu")[0]}
 
 
+class Computing:
+    """Stands for an array that is computed while `until_then` runs."""
+
+    def __init__(self, until_then):
+        self.until_then, self.is_computed = until_then, False
+
+    def is_ready(self):
+        return self.is_computed
+
+    def block_until_ready(self):
+        self.until_then()
+        self.is_computed = True
+        return self
+
+
 @pytest.mark.jax
-def test_who_waits_for_jax_sleeps_a_hundredth_of_the_time_waited(monkeypatch):
-    import_or_skip("jax")
-    clock = SimpleNamespace(now=0.0, slept=[])
+def test_ctrl_c_is_heard_while_jax_computes():
+    backend, end = open_or_skip("jax"), threading.Event()
 
-    def sleep(seconds):
-        clock.slept.append((clock.now, seconds))
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        end.wait(60)
 
-    class Computed:
-        def is_ready(self):
-            clock.now += 1.0
-            return clock.now > 5.0
+    array = Computing(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        backend.synchronize(array)
+    assert not array.is_computed
+    end.set()
 
-        def block_until_ready(self):
-            return self
 
-    backend = open_or_skip("jax")
-    monkeypatch.setattr("ssnn.backends.jax.time", SimpleNamespace(perf_counter=lambda: clock.now, sleep=sleep))
-    backend.synchronize(Computed())
-    assert clock.slept == [(now, pytest.approx(now / 100)) for now in (1.0, 2.0, 3.0, 4.0, 5.0)]
+@pytest.mark.jax
+def test_what_goes_wrong_in_a_computation_of_jax_is_raised_where_it_is_waited_for():
+    def out_of_memory():
+        raise MemoryError("too large")
+
+    with pytest.raises(MemoryError, match="too large"):
+        open_or_skip("jax").synchronize(Computing(out_of_memory))
+
+
+@pytest.mark.jax
+def test_what_is_waited_for_is_computed():
+    array = Computing(lambda: None)
+    open_or_skip("jax").synchronize((array, array))
+    assert array.is_computed
 
 
 @pytest.mark.jax

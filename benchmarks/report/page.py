@@ -99,9 +99,9 @@ def summary(results: Sequence[Results], charts: dict[str, str]) -> str:
         blocks += ["<details><summary>Further runs</summary>", *folded, "</details>"]
     files = ", ".join(f"{_text(one.file)} ({one.date}, commit {_text(one.commit)})" for one in results)
     explained = (
-        "Times are milliseconds per iteration. A quotient below 1 means that ssnn is faster; ≈ marks times that are hard "
-        "to distinguish. The hardware limit is the least time that the arithmetic and the memory traffic of an iteration "
-        f"need on the machine. From {files}; [benchmarks/README.md](benchmarks/README.md) has "
+        "Times are milliseconds per iteration. A quotient below 1 means that ssnn is faster; ≈ marks times that are "
+        "hard to distinguish. The hardware limit is the least time that the arithmetic and the memory traffic of an "
+        f"iteration need on the machine. From {files}; [benchmarks/README.md](benchmarks/README.md) has "
         "every row, those of mini-batches too, and how to measure your machine."
     )
     blocks.append(fill(explained, 120, break_long_words=False, break_on_hyphens=False))

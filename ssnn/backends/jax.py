@@ -166,8 +166,8 @@ class JaxBackend(Backend):
         if all(array.is_ready() for array in jax.tree.leaves(tree)):
             jax.block_until_ready(tree)  # which raises what may have gone wrong
             return
-        # JAX's way to wait does not hear Ctrl-C, so another thread takes it, and this one waits for that thread: to look
-        # again and again whether all is ready would take a core from the computation now and then.
+        # JAX's way to wait does not hear Ctrl-C, so another thread takes it, and this one waits for that thread.
+        # To look again and again whether all is ready would take a core from the computation each time.
         waited: Future[None] = Future()
 
         def wait() -> None:
