@@ -74,17 +74,6 @@ def logistic(Z: Array) -> Array:
     return xp.exp(xp.minimum(Z, 0)) / (1 + xp.exp(-xp.abs(Z)))  # = 1 / (1 + exp(-Z)), and cannot overflow
 
 
-def residual(Z: Array, Y: Array) -> Array:
-    """σ(Z) - Y, as -σ(-Z) for Y = 1: the difference would lose the digits of what is left where σ(Z) is close to 1."""
-    return _flip(logistic(_flip(Z, Y)), Y)
-
-
-def _flip(values: Array, Y: Array) -> Array:
-    """The values with their signs flipped where the class is 1: of a logit, σ is then the error's probability."""
-    xp = array_namespace(values)
-    return xp.where(Y > 0, -values, values)
-
-
 def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
     """Forward pass.
 
@@ -103,8 +92,22 @@ def forward(network: Network, X: Array) -> tuple[list[Array], Array]:
     return A, W @ A[-1] + b
 
 
+def cross_entropy(Z: Array, Y: Array) -> Array:
+    """-[Y log σ(Z) + (1 - Y) log(1 - σ(Z))] of each sample, in nats: -log of the probability of the right class."""
+    xp = array_namespace(Z)
+    # For Y = 1 it is -log σ(Z) = log(1 + exp(-Z)) = logaddexp(0, -Z): that neither overflows nor takes log(0).
+    return xp.logaddexp(0, xp.where(Y > 0, -Z, Z))
+
+
+def residual(loss: Array, Y: Array) -> Array:
+    """σ(Z) - Y, from the cross-entropy: 1 - exp(-loss) is the probability of the wrong class, to its last digit."""
+    xp = array_namespace(loss)
+    minus_wrong = xp.expm1(-loss)
+    return xp.where(Y > 0, minus_wrong, -minus_wrong)
+
+
 def cost(Z: Array, Y: Array, sample_weight: float | Array) -> Array:
-    """Cross-entropy of the logits, in nats: J = -Σ sample_weight · [Y log σ(Z) + (1 - Y) log(1 - σ(Z))].
+    """J = Σ sample_weight · cross-entropy.
 
     Returns
     -------
@@ -112,9 +115,7 @@ def cost(Z: Array, Y: Array, sample_weight: float | Array) -> Array:
         One cost; (...) for a stack.
     """
     _check_samples(Z, Y, sample_weight)
-    xp = array_namespace(Z)
-    # For Y = 1 it is -log σ(Z) = log(1 + exp(-Z)) = logaddexp(0, -Z): that neither overflows nor takes log(0).
-    return xp.sum(sample_weight * xp.logaddexp(0, _flip(Z, Y)), axis=(-2, -1))
+    return _weighted_sum(cross_entropy(Z, Y), sample_weight)
 
 
 def gradients(network: Network, X: Array, Y: Array, sample_weight: float | Array) -> tuple[Network, Array]:
@@ -129,15 +130,20 @@ def gradients(network: Network, X: Array, Y: Array, sample_weight: float | Array
     """
     _check_classes(Y, X)
     A, Z = forward(network, X)
-    J = cost(Z, Y, sample_weight)
+    _check_samples(Z, Y, sample_weight)
+    loss = cross_entropy(Z, Y)
     xp = array_namespace(Z)
-    dZ = sample_weight * residual(Z, Y)  # the derivative of the logarithm cancels that of σ
+    dZ = sample_weight * residual(loss, Y)  # the derivative of the logarithm cancels that of σ
     gradient = []
     for k in reversed(range(len(network))):
         gradient.append(Layer(W=dZ @ A[k].mT, b=xp.sum(dZ, axis=-1, keepdims=True)))
         if k > 0:
             dZ = (network[k].W.mT @ dZ) * relu_derivative(A[k])  # back through W, then through the ReLU
-    return tuple(reversed(gradient)), J
+    return tuple(reversed(gradient)), _weighted_sum(loss, sample_weight)
+
+
+def _weighted_sum(loss: Array, sample_weight: float | Array) -> Array:
+    return array_namespace(loss).sum(sample_weight * loss, axis=(-2, -1))
 
 
 def update(network: Network, gradient: Network, learning_rate: float | Array) -> Network:

@@ -71,7 +71,8 @@ def run(argv: Sequence[str]) -> int:
         write_json(options.json, model.to_json())
     number = signal_number()
     if number is not None and model.iterations < settings.iterations:
-        done = f"stopped after {model.iterations:g} of {settings.iterations} iterations and saved"
+        passes = f"{model.iterations:.2f}".removesuffix(".00")
+        done = f"stopped after {passes} of {settings.iterations} iterations and saved"
         print(f"ssnn train: {done}; to go on: {printable(_continuation(argv, options.save))}", file=sys.stderr)
         return SIGNALLED + number
     if options.html is not None:

@@ -137,7 +137,7 @@ def _named(prefix: str, network: Network) -> Tensors:
 def _optimizer_tensors(optimizer: str, state: Tree) -> Tensors:
     if optimizer == "momentum":
         return _named("velocity_", state)
-    if optimizer == "adam":
+    if optimizer == "adam" and isinstance(state, AdamState):
         return _named("mean_", state.mean) | _named("square_", state.square) | {"updates": state.updates}
     return {}
 
