@@ -16,6 +16,10 @@ def tolerance(dtype: str, iterations: int) -> float:
     comes that close in float64; in float32 one now and then does, and has been seen to move the parameters
     by 4.4e-5.
 
+    That is so for gradient descent, and for one pass of Adam over mini-batches of 84. Adam and momentum magnify what
+    sets runs apart, and the longer, the more: after 100 iterations of Adam on the full batch float32 has been seen to
+    differ by 2e-3, after 5 passes of momentum over mini-batches float64 by 1.2e-13. The wrong images were the same.
+
     Parameters
     ----------
     dtype : {"float32", "float64"}

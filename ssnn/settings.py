@@ -60,6 +60,11 @@ class Settings:
     ------
     UsageError
         If a value makes no sense, or is an option of another optimizer.
+
+    Notes
+    -----
+    What is left open is filled in. So `dataclasses.replace` keeps the learning rate and the options of the optimizer
+    that the settings were made for; for another optimizer, make new settings.
     """
 
     hidden: tuple[int, ...] = (10,)
@@ -138,7 +143,7 @@ class Settings:
         if self.batch_size < 1:
             raise UsageError(f"batch size {self.batch_size}: at least 1 is needed")
         if self.batch_size > MAX_INT32:
-            raise UsageError(f"batch size {self.batch_size:,}: at most {MAX_INT32} is possible")
+            raise UsageError(f"batch size {self.batch_size:,}: at most {MAX_INT32:,} is possible")
         if self.order is None:
             object.__setattr__(self, "order", ORDERS[0])
         if not (isinstance(self.order, str) and self.order in ORDERS):

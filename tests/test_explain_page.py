@@ -259,7 +259,7 @@ def test_a_terminal_draws_updates_in_groups(explanation, few_digits):
     minibatches = trained(few_digits, optimizer="adam", batch_size=20, iterations=13)
     text = terminal.network(explanation, minibatches)
     bars = re.search(r"cost by updates, each bar the mean of 3, on a logarithmic scale:\n  \S+ (\S+) \S+\n", text)
-    assert len(bars[1]) == 50
+    assert len(bars[1]) == 44
     assert "cost by" not in terminal.network(explanation, replace(minibatches, costs=()))
 
 

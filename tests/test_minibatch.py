@@ -10,6 +10,7 @@ from support import BACKENDS, open_or_skip
 
 from ssnn import backends
 from ssnn.agreement import disagreement, tolerance
+from ssnn.backends import Accumulation
 from ssnn.initialization import initial_network
 from ssnn.network import gradients
 from ssnn.optimizers import Adam
@@ -19,7 +20,7 @@ from ssnn.standardize import fit_pixels
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import Rows
 from ssnn.training.loop import Loop, make_loop
-from ssnn.training.minibatch import Order, minibatches_to_device
+from ssnn.training.minibatch import Minibatches, Order, minibatches_to_device
 from ssnn.training.trainer import fit
 from ssnn.tree import tree_map
 
@@ -297,3 +298,13 @@ def test_a_pass_is_one_compiled_scan_of_jax_that_asks_the_host_for_nothing(few_d
         assert not re.search(r"callback|infeed|outfeed|custom_call", text)
     assert len(lengths) == 1
     assert whiles == scans
+
+
+def test_a_call_does_not_gather_more_samples_than_it_may(monkeypatch):
+    order = Order(1000, 100, seed=None)
+    minibatches = Minibatches(np.empty((1000, 7)), None, Accumulation(100), None, order)
+    assert minibatches.updates_per_call(2, 100) == 8
+    monkeypatch.setattr("ssnn.training.minibatch.MAX_GATHERED", 3 * 100 * 7)
+    assert minibatches.updates_per_call(2, 100) == 3
+    monkeypatch.setattr("ssnn.training.minibatch.MAX_GATHERED", 1)
+    assert minibatches.updates_per_call(2, 100) == 1

@@ -70,7 +70,7 @@ def test_a_pass_has_an_update_for_each_mini_batch(change, batch_size, order, upd
         ({"batch_size": -84}, "batch size -84: at least 1 is needed"),
         ({"batch_size": 84.0}, "batch size 84.0: a whole number is needed"),
         ({"batch_size": "84"}, "batch size '84': a whole number is needed"),
-        ({"batch_size": 2**31}, "batch size 2,147,483,648: at most 2147483647 is possible"),
+        ({"batch_size": 2**31}, "batch size 2,147,483,648: at most 2,147,483,647 is possible"),
         ({"batch_size": 84, "order": "sorted"}, "order 'sorted': choose random or file"),
         ({"batch_size": 84, "order": ["file"]}, "order ['file']: choose random or file"),
         ({"order": "file"}, "order file: it needs a batch size, for it is that of mini-batches"),

@@ -271,7 +271,7 @@ def no_data(monkeypatch):
             "see ssnn train --help",
         ),
         ("--batch-size 0", "batch size 0: at least 1 is needed"),
-        ("--batch-size 99999999999", "batch size 99,999,999,999: at most 2147483647 is possible"),
+        ("--batch-size 99999999999", "batch size 99,999,999,999: at most 2,147,483,647 is possible"),
         ("--optimizer sgd", "optimizer 'sgd': choose gd, momentum or adam"),
         ("--order file", "order file: it needs a batch size, for it is that of mini-batches"),
         ("--batch-size 9 --order up", "order 'up': choose random or file"),

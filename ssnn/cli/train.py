@@ -47,7 +47,7 @@ def run(argv: Sequence[str]) -> int:
     settings = _settings(options)
     with redirect_stdout(sys.stderr) if options.json == "-" else nullcontext():  # there the JSON object stands alone
         backend = open_backend(options, "float32")
-        check_memory(backend, settings.hidden, SIDE**2)
+        check_memory(backend, settings, SIDE**2)
         dataset = load_data(options, tuple(options.digits), bar=_draws_bar(options), model=resume)
         _print_start(options, settings, dataset, backend)
         with _stopping(options.save) as signal_number:
@@ -132,6 +132,7 @@ def _check_ant(arguments: argparse.ArgumentParser, options: argparse.Namespace) 
     """Refuse what has no meaning for one neuron and six numbers."""
     has = {"backend", "device", "dtype", "precision", "threads", "preset", "learning_rate", "iterations", "quiet"}
     for name, value in vars(options).items():
+        value = tuple(value) if isinstance(value, list) else value
         if name not in has and value != arguments.get_default(name):
             flag = name.replace("_", "-")
             raise UsageError(f"--preset ant trains one neuron on six numbers of its own: --{flag} has no meaning")

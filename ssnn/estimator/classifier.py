@@ -76,7 +76,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         faster: with `tol`, the host looks at every loss.
     class_weight : {class: weight}, "balanced" or None
         What each sample of a class weighs, besides its `sample_weight`; "balanced" lets both classes weigh the same
-        in all.
+        in all. With mini-batches, weights count within each of them only: where one holds a single class, they change
+        nothing.
     warm_start : bool
         Whether a further `fit` goes on from the parameters of the last one, for `max_iter` more iterations; classes,
         features and standardisation stay those of the first. The optimizer begins anew, as in MLPClassifier.
@@ -92,8 +93,8 @@ class ShallowNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     n_iter_ : int
         Iterations in all, with `warm_start` and `partial_fit` those of all runs.
     loss_curve_ : list of float
-        Weighted mean cross-entropy of every iteration in nats, taken before its update. With mini-batches, each of
-        which is taken before its own update, their mean, weighted by their numbers of samples.
+        Weighted mean cross-entropy of every iteration in nats, taken before its update. With mini-batches, the mean of
+        theirs, each weighted by its number of samples, as in MLPClassifier, and taken before its own update.
     standardization_ : ssnn.standardize.Standardization
         Which features enter the network, and their means and standard deviations.
     coefs_ : list of array (n_in, n_out)

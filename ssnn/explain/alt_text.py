@@ -21,7 +21,7 @@ def extremes(values: Values) -> str:
 
 def cost(curve: CostCurve) -> str:
     """The cost at the beginning, in the middle and at the end."""
-    half, done = len(curve.mean) // 2, int(curve.update[-1] + (curve.size - 1) / 2)
+    half, done = len(curve.mean) // 2, curve.updates
     first, middle, last = (f"{curve.mean[place]:.3g}" for place in (0, half, -1))
     unit = curve.unit
     if curve.size > 1:

@@ -1,6 +1,7 @@
 """The cost by updates, in as few points as can be shown: those of mini-batches are noisy, and may be many."""
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -21,7 +22,9 @@ class CostCurve:
         The middle of each group; the first update of all is 1.
     mean, low, high : array (n,)
     size : int
-        Updates in a group; the last groups may have one less.
+        Updates in a group; the last may have fewer.
+    updates : int
+        In all.
     updates_per_iteration : int
         In a pass over the training images.
     """
@@ -31,6 +34,7 @@ class CostCurve:
     low: Values
     high: Values
     size: int
+    updates: int
     updates_per_iteration: int
 
     @property
@@ -48,7 +52,8 @@ def cost_curve(model: Model, most: int | None = None) -> CostCurve:
     """The cost curve of a model that has costs, in at most `most` groups."""
     per_iteration = model.settings.updates_per_iteration(model.data.train)
     most = most or (MAX_ITERATIONS if per_iteration == 1 else MAX_UPDATES)
-    groups = np.array_split(np.array(model.costs), min(most, len(model.costs)))
+    size = ceil(len(model.costs) / most)
+    groups = np.split(np.array(model.costs), range(size, len(model.costs), size))
     sizes = np.array([len(group) for group in groups])
     mean, low, high = (np.array([statistic(group) for group in groups]) for statistic in (np.mean, np.min, np.max))
-    return CostCurve(np.cumsum(sizes) - (sizes - 1) / 2, mean, low, high, int(sizes[0]), per_iteration)
+    return CostCurve(np.cumsum(sizes) - (sizes - 1) / 2, mean, low, high, size, len(model.costs), per_iteration)

@@ -39,6 +39,7 @@ from ssnn.version import __version__
 
 SCHEMA = "ssnn.model/2"
 WITHOUT_OPTIMIZER = "ssnn.model/1"  # trained by gradient descent on the full batch, as everything was then
+MAX_COUNT = {"float32": 2**24, "float64": 2**53}  # up to which adding 1 changes a number of this dtype
 MAX_HEADER = 10**6  # bytes; ours takes about a thousand
 COMMON = (
     "features",
@@ -256,6 +257,8 @@ def _model(tensors: Tensors, metadata: Mapping[str, str]) -> Model:
     costs = _shaped("costs", tensors, np.float64, None)
     if len(costs) > (updates := settings.iterations * settings.updates_per_iteration(data.train)):
         raise ValueError(f"{len(costs)} costs of {updates} updates")
+    if settings.optimizer == "adam" and state.updates != min(len(costs), MAX_COUNT[dtype]):
+        raise ValueError(f"{len(costs)} costs, and its optimizer counts {state.updates:g} updates")
     if np.any(costs < 0):
         raise ValueError("a cost is negative")
     if set(tensors) != {*COMMON, *_named("", network), *_optimizer_tensors(settings.optimizer, state)}:

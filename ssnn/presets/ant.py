@@ -19,7 +19,7 @@ from ssnn.training.loop import Loop
 
 LEARNING_RATE = 0.01
 ITERATIONS = 50_000
-LINES = 10  # that are printed while it trains
+LINES = 10  # about as many are printed while it trains
 THRESHOLD = 1e-6  # of the reduction of the cost; its author prints it, and nothing depends on it
 
 NUMBERS = np.arange(6, dtype=np.uint8)

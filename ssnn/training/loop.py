@@ -12,7 +12,7 @@ from ssnn.backends import Backend, Program
 from ssnn.data import Samples
 from ssnn.errors import TrainingError
 from ssnn.network import Network
-from ssnn.optimizers import GradientDescent, Optimizer
+from ssnn.optimizers import Adam, GradientDescent, Optimizer
 from ssnn.settings import Settings
 from ssnn.standardize import Standardization
 from ssnn.system.stopwatch import Stopwatch
@@ -156,6 +156,8 @@ class Loop:
         """The error of a run that has left the finite numbers at this update, with the remedy."""
         rate = self._learning_rate
         remedy = f"try a learning rate below {rate:g}" if isinstance(rate, float) else "try smaller learning rates"
+        if isinstance(self._optimizer, Adam):
+            remedy += ", or a larger epsilon"
         unit = "iteration" if isinstance(self.samples, Batch) else "update"
         return TrainingError(f"{what} at {unit} {updates}; {remedy}")
 

@@ -6,26 +6,27 @@ from itertools import pairwise
 import numpy as np
 
 from ssnn.backends import Backend
+from ssnn.settings import Settings
 from ssnn.system import machine
 
-COPIES = 6  # of the parameters while they are trained on the CPU, gradients of two threads included
+# Copies of the parameters while they are trained on the CPU, gradients of two threads included.
+COPIES = {"gd": 6, "momentum": 8, "adam": 12}
 ACTIVATIONS = 2  # arrays of hidden neurons x samples of a microbatch, in each thread
 
 
-def network_memory(sizes: Sequence[int], itemsize: int) -> int:
+def network_memory(sizes: Sequence[int], itemsize: int, optimizer: str = "gd") -> int:
     """Bytes that a network of these layers, from the inputs on, takes while it is trained on the CPU."""
-    return COPIES * itemsize * _weights(sizes)
+    return COPIES[optimizer] * itemsize * _weights(sizes)
 
 
-def check_memory(backend: Backend, hidden: Sequence[int], pixels: int, features: int = 0, samples: int = 0) -> None:
+def check_memory(backend: Backend, settings: Settings, pixels: int, features: int = 0, samples: int = 0) -> None:
     """Refuse a run that cannot fit into the memory of the host.
 
     Parameters
     ----------
     backend : Backend
         Where its device is not the CPU, only what is made on the host counts.
-    hidden : sequence of int
-        Neurons per hidden layer.
+    settings : Settings
     pixels : int
         Of an image.
     features, samples : int
@@ -36,10 +37,13 @@ def check_memory(backend: Backend, hidden: Sequence[int], pixels: int, features:
     MemoryError
         If more is needed than is free.
     """
+    hidden = settings.hidden
     itemsize, sizes = np.dtype(backend.dtype).itemsize, (features, *hidden, 1)
     drawn = np.dtype(np.float64).itemsize * _weights((pixels, *hidden, 1))  # before columns are left out
     if backend.device == "cpu":
-        trained = network_memory(sizes, itemsize) + _activations(backend, sizes, samples) * itemsize
+        at_once = min(samples, settings.batch_size or samples)
+        trained = network_memory(sizes, itemsize, settings.optimizer)
+        trained += _activations(backend, sizes, at_once) * itemsize
     else:
         trained = itemsize * _weights(sizes)
     needed, free = max(drawn, trained), machine.free_memory()

@@ -1,6 +1,6 @@
 """Mini-batches: samples on the device, and on the host the order in which updates take them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
@@ -16,6 +16,8 @@ from ssnn.standardize import Standardization, select
 from ssnn.system.stopwatch import Stopwatch
 from ssnn.training.batch import MAX_STANDARDIZED, DeviceSamples, Rows, check_device_memory, standardized
 from ssnn.typing import Array, Gradients, Update
+
+MAX_GATHERED = 2**26  # numbers of the samples of one call: a program may gather all of them before the first update
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Order:
     size: int
     seed: int | None
     weights: npt.NDArray[np.float64] | None = None
+    _drawn: dict[int, npt.NDArray[np.intp]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def per_pass(self) -> int:
@@ -57,14 +60,19 @@ class Order:
             Whose sum is 1 in each mini-batch; 0 for padding.
         """
         number, first = divmod(done, self.per_pass)
-        if self.seed is None:
-            everyone = np.arange(self.samples)
-        else:
-            everyone = np.random.RandomState([self.seed, number]).permutation(self.samples)
-        chosen = everyone[first * self.size : (first + k) * self.size].astype(np.int32)
+        chosen = self._pass(number)[first * self.size : (first + k) * self.size].astype(np.int32)
         weights = np.ones(len(chosen)) if self.weights is None else self.weights[chosen]
         places, weights = (pad_rows(array, k * self.size).reshape(k, self.size) for array in (chosen, weights))
         return places, weights / np.sum(weights, axis=1, keepdims=True)
+
+    def _pass(self, number: int) -> npt.NDArray[np.intp]:
+        """The samples in the order of this pass; it is kept, for a long pass takes several calls."""
+        if self.seed is None:
+            return np.arange(self.samples)
+        if number not in self._drawn:
+            self._drawn.clear()
+            self._drawn[number] = np.random.RandomState([self.seed, number]).permutation(self.samples)
+        return self._drawn[number]
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,12 @@ class Minibatches(DeviceSamples):
         return self.X, self.Y, *backend.to_device((places, weights[:, :, None, :]))
 
     def updates_per_call(self, done: int, k: int) -> int:
-        """How many of k updates, after the first `done`, one call of that program can do: those of one pass."""
-        return min(k, self.order.per_pass - done % self.order.per_pass)
+        """How many of k updates, after the first `done`, one call of that program can do.
+
+        They are of one pass, and not of more samples than may be gathered at once.
+        """
+        gathered = max(1, MAX_GATHERED // (self.order.size * self.X.shape[1]))
+        return int(min(k, self.order.per_pass - done % self.order.per_pass, gathered))
 
 
 def minibatches_to_device(

@@ -18,7 +18,8 @@ class Progress:
         Of every update so far, each taken before it: of the full batch, or of a mini-batch.
     seconds_per_update : float
         The mean of this run so far.
-    samples_per_update : int
+    samples_per_update : float
+        In the mean: the last mini-batch of a pass may have fewer.
     batch : {"raw pixels", "standardised pixels"}
         What the device keeps.
     """
@@ -27,7 +28,7 @@ class Progress:
     iterations: int
     costs: Sequence[float]
     seconds_per_update: float
-    samples_per_update: int
+    samples_per_update: float
     batch: str
 
     @property

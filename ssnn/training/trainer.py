@@ -115,7 +115,7 @@ def _begin(dataset: Dataset, backend: Backend, settings: Settings, resume: Model
         standardization = resume.standardization
     else:
         standardization = fit_pixels(dataset.train.pixels, settings.constant_features)
-    check_memory(backend, settings.hidden, pixels, len(standardization.features), len(dataset.train))
+    check_memory(backend, settings, pixels, len(standardization.features), len(dataset.train))
     if resume is not None:
         network, state, novelty, costs = resume.network, resume.optimizer_state, resume.novelty, resume.costs
     else:
@@ -168,7 +168,7 @@ def _train(
                         iterations=settings.iterations,
                         costs=tuple(costs),
                         seconds_per_update=watch.seconds["iterations"] / (len(costs) - len(begun.costs)),
-                        samples_per_update=loop.samples.samples_per_update,
+                        samples_per_update=len(dataset.train) / updates,
                         batch=loop.samples.content,
                     )
                 )

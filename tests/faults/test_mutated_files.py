@@ -62,7 +62,7 @@ def test_a_mutated_model_file_is_refused_or_the_same_model(tmp_path, few_digits,
             np.testing.assert_array_equal(found.logits(few_digits.test.pixels), expected)
             ssnn.save_model(found, again)
             assert again.read_bytes() == content
-    assert refused > 2400
+    assert refused > 0.9 * 2500  # the others have changed blanks of the header
 
 
 @pytest.mark.parametrize("kind", ["images", "labels"])
