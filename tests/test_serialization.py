@@ -253,7 +253,7 @@ NO_ADAM = {"beta_1": None, "beta_2": None, "epsilon": None}
         ({"tensors": {"mean_b1": np.zeros((2, 1))}}, "mean_b1 is float64 (2, 1), not float32 (2, 1)"),
         ({"tensors": {"mean_b1": np.full((2, 1), np.inf, np.float32)}}, "mean_b1 holds numbers that are not finite"),
         ({"tensors": {"square_b2": np.full((1, 1), -1e-9, np.float32)}}, "the state of its optimizer holds a negative"),
-        ({"tensors": {"updates": np.array(0.5, np.float32)}}, "costs, and its optimizer counts 0.5 updates"),
+        ({"tensors": {"updates": np.array(0.5, np.float32)}}, "9 costs, and its optimizer counts 0.5 updates"),
         ({"tensors": {"updates": np.array(-1, np.float32)}}, "the state of its optimizer holds a negative"),
         ({"tensors": {"updates": np.array(np.nan, np.float32)}}, "updates holds numbers that are not finite"),
         ({"tensors": {"updates": np.array([9], np.float32)}}, "updates is float32 (1,), not float32 ()"),
