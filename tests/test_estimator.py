@@ -724,9 +724,9 @@ def test_constant_features_are_left_out(two_classes, value):
         ({"batch_size": 0}, "batch size 0: at least 1"),
         ({"batch_size": 2.5}, "batch size 2.5: a whole number"),
         ({"shuffle": "file"}, "shuffle 'file': True or False"),
-        ({"solver": "momentum", "momentum": 1}, r"momentum 1\.0: from 0 to below 1"),
-        ({"solver": "adam", "momentum": -0.1}, r"momentum -0\.1: from 0 to below 1"),
-        ({"beta_2": np.nan}, "beta.2 nan: from 0 to below 1"),
+        ({"solver": "momentum", "momentum": 1}, r"momentum 1\.0: a number from 0 to below 1"),
+        ({"solver": "adam", "momentum": -0.1}, r"momentum -0\.1: a number from 0 to below 1"),
+        ({"beta_2": np.nan}, "beta.2 nan: a number from 0 to below 1"),
         ({"epsilon": "small"}, "epsilon 'small': a number"),
     ],
 )
