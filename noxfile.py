@@ -41,6 +41,7 @@ PACKAGES = {
 NOTEBOOK = ("ipykernel", "nbclient", "nbformat")
 REPORT = ("jinja2", "matplotlib", "playwright")
 EXTRAS = ("docs", "estimator", "explain_browser", "explain_page", "front_door", "metrics", "notebook", "onnx_export")
+COMMANDS = ("cli_compare", "docs", "explain_command", "program", "readme", "report", "signals", "train")
 BACKENDS = {"cupy", "jax", "strict", "torch"}
 NO_OTHER_LIBRARY = f"not ({' or '.join(sorted(BACKENDS))})"
 
@@ -208,13 +209,17 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """The fast tests of NumPy, strict and JAX with the lowest versions that pyproject.toml allows."""
+    """The fast tests of NumPy, strict and JAX with the lowest versions that pyproject.toml allows.
+
+    Those of whole commands are left out: they take long, and use no library in a way of their own.
+    """
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     bounds = [*project["dependencies"], *extras["jax"], *extras["strict"], *extras["test"]]
     install(session, "-e", ".", *(bound.replace(">=", "==") for bound in bounds))
     env = requiring(session, "jax", "strict")
-    session.run("pytest", "-m", "not (cupy or torch or slow)", *session.posargs, env=env)
+    left_out = [f"--ignore=tests/test_{part}.py" for part in COMMANDS]
+    session.run("pytest", "-m", "not (cupy or torch or slow)", *left_out, *session.posargs, env=env)
 
 
 @nox.session
