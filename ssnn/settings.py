@@ -4,7 +4,6 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 from ssnn.errors import UsageError
@@ -112,7 +111,7 @@ class Settings:
 
     def updates_per_iteration(self, samples: int) -> int:
         """How many mini-batches a pass over this many training images has; 1 for the full batch."""
-        return 1 if self.batch_size is None else max(1, ceil(samples / self.batch_size))
+        return 1 if self.batch_size is None else max(1, math.ceil(samples / self.batch_size))
 
     def _check_optimizer(self) -> None:
         """Check optimizer and batches; what was left open becomes the default."""

@@ -475,3 +475,15 @@ def test_a_bar_shows_every_step_and_the_caller_s_report_is_called_too(few_digits
     assert f"40/40 iterations, cost {loud.costs[-1]:.6f}" in last
     assert loud.costs == silent.costs
     assert reported[-1].iteration == 40
+
+
+def test_the_speed_of_mini_batches_counts_every_image_once(few_digits):
+    reports = []
+    fit(few_digits, settings=Settings(batch_size=199, iterations=2), report=reports.append)
+    assert [report.samples_per_update for report in reports] == [100, 100]  # 199 and 1
+
+
+def test_where_adam_divides_by_nothing_the_remedy_names_epsilon(few_digits):
+    settings = Settings(optimizer="adam", epsilon=0, constant_features="keep", iterations=3)
+    with pytest.raises(TrainingError, match=r"at iteration 2; try a learning rate below 0\.01, or a larger epsilon"):
+        fit(few_digits, settings=settings)
